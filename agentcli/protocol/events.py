@@ -1,0 +1,371 @@
+"""Everything that happens, as a closed union of frozen structs, and the envelope that carries each.
+
+One envelope is one line of the session file, one item of the library's iterator and one update of the screen. A `durable` event is
+stored; a delta is shown only, for a durable event with the whole text always follows, also for an answer that was cut off. So the
+durable envelopes reduce to the same screen as the full stream. Events are flat: none carries another.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+from msgspec import Struct
+
+from agentcli.protocol.messages import AssistantMessage, StopReason, ToolResult, UserMessage
+from agentcli.protocol.models import ModelUse, Usage
+from agentcli.protocol.tools import Display
+
+AgentState = Literal["queued", "running", "waiting", "paused", "completed", "failed", "cancelled"]
+PermissionMode = Literal["default", "accept-edits", "plan", "auto", "bypass"]
+Decision = Literal["once", "session", "always", "deny"]
+RunStatus = Literal["success", "error", "interrupted", "cancelled", "turn_limit", "budget", "time_limit"]
+
+
+class Failure(Struct, frozen=True, omit_defaults=True):
+    """An error as data: `kind` and `exit_code` of the class it was, its message, and what to do next."""
+
+    kind: str
+    message: str
+    exit_code: int = 1
+    hint: str = ""
+    provider: str = ""
+    status: int | None = None
+
+    def line(self) -> str:
+        return " ".join(f"{self.message} {self.hint}".split())
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    durable: ClassVar[bool] = True
+
+
+# --- a session ---
+
+
+class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
+    """First event of an agent's stream: of the session (`main`), or again when it is resumed."""
+
+    cwd: str
+    model: ModelUse
+    permission_mode: PermissionMode
+    tools: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    version: str = ""
+    resumed: bool = False
+    title: str = ""
+
+
+class ModelChanged(Event, frozen=True, kw_only=True, tag="model_changed"):
+    model: ModelUse
+    note: str = ""
+
+
+class ModeChanged(Event, frozen=True, kw_only=True, tag="mode_changed"):
+    mode: PermissionMode
+
+
+class Notice(Event, frozen=True, kw_only=True, tag="notice"):
+    """Something the person should know, in one line."""
+
+    level: Literal["info", "warning", "error"]
+    text: str
+
+
+# --- one run: from a submitted message to its result ---
+
+
+class UserSubmitted(Event, frozen=True, kw_only=True, tag="user_submitted"):
+    """A user message that entered the history, `run` naming the run it starts or was delivered to."""
+
+    message: UserMessage
+    run: str = ""
+
+
+class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
+    """Ends the run of an agent's turn loop. `turns` counts model calls, `duration_ms` the wall time; `cost_usd` None: a price is unknown.
+
+    `usage` and `cost_usd` are this agent's own in this run, without its workers'.
+    """
+
+    status: RunStatus
+    text: str = ""
+    failure: Failure | None = None
+    usage: Usage = Usage()
+    cost_usd: float | None = 0.0
+    turns: int = 0
+    duration_ms: int = 0
+    structured: object = None
+    denials: tuple[str, ...] = ()
+    """What was not permitted, one line each, with the flag or rule that would permit it."""
+    run: str = ""
+
+
+# --- a model call ---
+
+
+class CallStarted(Event, frozen=True, kw_only=True, tag="call_started"):
+    """A request leaves. `attempt` counts from 1."""
+
+    call: int
+    model: ModelUse
+    attempt: int = 1
+
+
+class TextDelta(Event, frozen=True, kw_only=True, tag="text_delta"):
+    durable: ClassVar[bool] = False
+    text: str
+
+
+class ThinkingDelta(Event, frozen=True, kw_only=True, tag="thinking_delta"):
+    durable: ClassVar[bool] = False
+    text: str
+
+
+class ArgumentsDelta(Event, frozen=True, kw_only=True, tag="arguments_delta"):
+    """A piece of a tool call's arguments while the model writes them."""
+
+    durable: ClassVar[bool] = False
+    call_id: str
+    name: str
+    text: str
+
+
+class Replied(Event, frozen=True, kw_only=True, tag="replied"):
+    """The whole answer of one model call, also of one that was cut off (`message.stop` says so; `failure` says why)."""
+
+    call: int
+    message: AssistantMessage
+    model: ModelUse
+    usage: Usage = Usage()
+    cost_usd: float | None = 0.0
+    duration_ms: int = 0
+    first_ms: int = 0
+    """Milliseconds from the request to the first part of the answer."""
+    failure: Failure | None = None
+
+
+class RetryScheduled(Event, frozen=True, kw_only=True, tag="retry_scheduled"):
+    """Attempt `attempt` of `limit` failed; the next starts in `delay_s` seconds."""
+
+    failure: Failure
+    attempt: int
+    limit: int
+    delay_s: float
+
+
+class FellBack(Event, frozen=True, kw_only=True, tag="fell_back"):
+    """The run goes on with another model."""
+
+    left: str
+    model: ModelUse
+    failure: Failure
+
+
+class Compacted(Event, frozen=True, kw_only=True, tag="compacted"):
+    """The history before this point was replaced by a summary."""
+
+    summary: str
+    tokens_before: int
+    tokens_after: int
+
+
+# --- tools ---
+
+
+class ToolStarted(Event, frozen=True, kw_only=True, tag="tool_started"):
+    """A call was accepted for running (its arguments are valid); permission may still be asked. `title` is one line for a person."""
+
+    call_id: str
+    name: str
+    title: str
+    arguments: str
+
+
+class ToolOutput(Event, frozen=True, kw_only=True, tag="tool_output"):
+    durable: ClassVar[bool] = False
+    call_id: str
+    text: str
+
+
+class ToolFinished(Event, frozen=True, kw_only=True, tag="tool_finished"):
+    """Exactly one for each call of an answer, also for calls that were refused, malformed or interrupted."""
+
+    result: ToolResult
+    display: Display | None = None
+    duration_ms: int = 0
+    denied: bool = False
+    data: dict[str, object] | None = None
+
+
+class ApprovalAsked(Event, frozen=True, kw_only=True, tag="approval_asked"):
+    """A person must decide. `detail` is the whole command or change; `rule` what "always" would save."""
+
+    request_id: str
+    call_id: str
+    tool: str
+    title: str
+    detail: str
+    reason: str
+    touches: tuple[str, ...] = ()
+    rule: str = ""
+
+
+class ApprovalAnswered(Event, frozen=True, kw_only=True, tag="approval_answered"):
+    request_id: str
+    decision: Decision
+    reason: str = ""
+    rule: str = ""
+
+
+# --- workers ---
+
+
+class AgentSpawned(Event, frozen=True, kw_only=True, tag="agent_spawned"):
+    """Carried by the envelope of the new worker itself; its parent is the path above its own."""
+
+    name: str
+    agent: str
+    """The definition's name."""
+    model: ModelUse
+    prompt: str
+    call_id: str = ""
+    """The tool call that started it, "" when a person or a program did."""
+    label: str = ""
+    background: bool = False
+    workspace: str = ""
+    tools: tuple[str, ...] = ()
+    note: str = ""
+    """What the person should know of the model's choice, a pin that overrode a call say."""
+
+
+class StateChanged(Event, frozen=True, kw_only=True, tag="state_changed"):
+    state: AgentState
+    detail: str = ""
+
+
+class AgentFinished(Event, frozen=True, kw_only=True, tag="agent_finished"):
+    """Exactly one for each `AgentSpawned`. `served` lists each model that really answered, in order of first use."""
+
+    status: Literal["completed", "failed", "cancelled"]
+    text: str = ""
+    failure: Failure | None = None
+    model: ModelUse
+    served: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    cost_usd: float | None = 0.0
+    turns: int = 0
+    duration_ms: int = 0
+    structured: object = None
+    branch: str = ""
+    """Where a workspace of its own left its changes."""
+
+
+AnyEvent = (
+    SessionStarted
+    | ModelChanged
+    | ModeChanged
+    | Notice
+    | UserSubmitted
+    | RunFinished
+    | CallStarted
+    | TextDelta
+    | ThinkingDelta
+    | ArgumentsDelta
+    | Replied
+    | RetryScheduled
+    | FellBack
+    | Compacted
+    | ToolStarted
+    | ToolOutput
+    | ToolFinished
+    | ApprovalAsked
+    | ApprovalAnswered
+    | AgentSpawned
+    | StateChanged
+    | AgentFinished
+)
+
+
+class Envelope(Struct, frozen=True):
+    """One event, where and when. `seq` counts from 1 over the whole session, all agents; `at` is Unix time in seconds.
+
+    `agent_id` is a path: `main`, `main/scout-2`, `main/planner-1/explore-1`.
+    """
+
+    seq: int
+    at: float
+    session_id: str
+    agent_id: str
+    event: AnyEvent
+
+
+KNOWN_TAGS: frozenset[str] = frozenset(
+    str(kind.__struct_config__.tag) for kind in AnyEvent.__args__
+)
+
+
+class _Peek(Struct):
+    type: str = ""
+
+
+class _PeekEnvelope(Struct):
+    event: _Peek
+
+
+def encode(envelope: Envelope) -> bytes:
+    """One JSON object without a line break."""
+    return _ENCODER.encode(envelope)
+
+
+def decode(line: bytes) -> Envelope | None:
+    """The envelope of a stored line; None for an event that this version does not know.
+
+    Raises:
+        msgspec.DecodeError: the line is no envelope.
+    """
+    tag = _PEEK.decode(line).event.type
+    return _DECODER.decode(line) if tag in KNOWN_TAGS else None
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Envelope)
+_PEEK = msgspec.json.Decoder(_PeekEnvelope)
+
+__all__ = [
+    "KNOWN_TAGS",
+    "AgentFinished",
+    "AgentSpawned",
+    "AgentState",
+    "AnyEvent",
+    "ApprovalAnswered",
+    "ApprovalAsked",
+    "ArgumentsDelta",
+    "CallStarted",
+    "Compacted",
+    "Decision",
+    "Envelope",
+    "Event",
+    "Failure",
+    "FellBack",
+    "ModeChanged",
+    "ModelChanged",
+    "Notice",
+    "PermissionMode",
+    "Replied",
+    "RetryScheduled",
+    "RunFinished",
+    "RunStatus",
+    "SessionStarted",
+    "StateChanged",
+    "StopReason",
+    "TextDelta",
+    "ThinkingDelta",
+    "ToolFinished",
+    "ToolOutput",
+    "ToolStarted",
+    "UserSubmitted",
+    "decode",
+    "encode",
+]  # fmt: skip

@@ -1,0 +1,165 @@
+"""Which model, what it can do, what it used and what that cost. Data that config, providers, engine and faces share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from agentcli.protocol.secrets import Secret
+
+Wire = Literal["openai-chat", "openai-responses", "anthropic", "gemini", "local", "scripted"]
+
+Link = Literal[
+    "parent", "subagent_model", "definition", "call", "pin",
+    "default", "config", "environment", "settings", "flag", "command", "option", "session", "fallback",
+]  # fmt: skip
+"""Which link of the chain decided a model. The first five are a worker's; the others a session's:
+`default` a preset, `config` default_model, `environment` AGENTCLI_MODEL, `settings` the person's saved default, `flag` --model,
+`command` /model, `option` the library's model option, `session` a resumed session's own, `fallback` a hop after failure."""
+
+
+class ModelRef(Struct, frozen=True):
+    """`provider/id[:effort]`, fully resolved. `str()` gives that text back."""
+
+    provider: str
+    id: str
+    effort: str = ""
+
+    def __str__(self) -> str:
+        name = f"{self.provider}/{self.id}"
+        return f"{name}:{self.effort}" if self.effort else name
+
+
+class Cost(Struct, frozen=True, omit_defaults=True):
+    """USD per million tokens. A cache price of None: cached tokens cost what input costs."""
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+
+
+class Quirks(Struct, frozen=True, omit_defaults=True):
+    """How a compatible service differs from its wire. Data of a provider or a model, never an `if` on a URL."""
+
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    stream_usage: bool = True
+    """Whether `stream_options.include_usage` may be sent."""
+    system_role: Literal["system", "developer"] = "system"
+    effort_field: str = "reasoning_effort"
+    reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
+    """Where a delta carries thinking, first match wins."""
+    echo_reasoning: bool = False
+    """Whether earlier thinking is sent back in the first of `reasoning_fields`."""
+    parallel_tool_calls: bool | None = None
+    tool_schema: Literal["full", "flat"] = "full"
+    """`flat`: `$ref`s inlined, `anyOf` with null reduced, for services that refuse them."""
+    extra_body: dict[str, object] = field(default_factory=dict)
+    """Merged into each request body."""
+
+
+class Profile(Struct, frozen=True, omit_defaults=True):
+    """How a model is treated by the engine.
+
+    `small`: a short prompt, few tools with short descriptions, each step constrained to one object (a tool call or an answer).
+    """
+
+    name: Literal["full", "small"] = "full"
+    tools: tuple[str, ...] = ()
+    """Names of the tools offered; empty: all."""
+
+
+FULL = Profile()
+
+
+class ModelSpec(Struct, frozen=True, omit_defaults=True):
+    """One model as declared or preset. `context` and `output` are tokens, None where unknown; `effort` its levels, lowest first."""
+
+    provider: str
+    id: str
+    wire: Wire = "openai-chat"
+    name: str = ""
+    tool_call: bool = True
+    image_input: bool = False
+    effort: tuple[str, ...] = ()
+    default_effort: str = ""
+    context: int | None = None
+    output: int | None = None
+    cost: Cost | None = None
+    quirks: Quirks | None = None
+    profile: Profile = FULL
+    path: str = ""
+    """Weights of a local model: a file, or "" for one of the catalogue."""
+    sent_as: str = ""
+    """What goes to the service as the model's id, where it differs from `id`."""
+
+    def ref(self, effort: str = "") -> ModelRef:
+        return ModelRef(self.provider, self.id, effort or self.default_effort)
+
+
+class ProviderSpec(Struct, frozen=True, omit_defaults=True):
+    """Where a service is and how to speak to it. The key is a `Secret`: it prints as stars and does not serialise."""
+
+    name: str
+    wire: Wire = "openai-chat"
+    base_url: str = ""
+    api_key: Secret | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    max_concurrent: int | None = None
+    quirks: Quirks = Quirks()
+    remote: bool = True
+    """Whether what is sent leaves this machine."""
+    script: str = ""
+    """A scripted provider's file of answers."""
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """Tokens. `input` counts what was neither read from nor written to a cache; `reasoning` is a part of `output`."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input + other.input,
+            self.output + other.output,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+            self.reasoning + other.reasoning,
+        )
+
+    @property
+    def prompt(self) -> int:
+        """All tokens sent."""
+        return self.input + self.cache_read + self.cache_write
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.output
+
+    def priced(self, cost: Cost | None) -> float | None:
+        """USD, or None where the price is unknown and something was used."""
+        if cost is None:
+            return None if self.total else 0.0
+        read = cost.input if cost.cache_read is None else cost.cache_read
+        write = cost.input if cost.cache_write is None else cost.cache_write
+        parts = (self.input, cost.input), (self.output, cost.output), (self.cache_read, read), (self.cache_write, write)
+        return sum(tokens * price for tokens, price in parts) / 1_000_000
+
+
+class ModelUse(Struct, frozen=True, omit_defaults=True):
+    """Proof of a model call: what the deciding link said, what it resolved to, what the service says it served, and which link."""
+
+    requested: str
+    resolved: str
+    source: Link
+    served: str | None = None
+
+
+def added_cost(left: float | None, right: float | None) -> float | None:
+    """The sum of two costs; unknown if either is."""
+    return None if left is None or right is None else left + right

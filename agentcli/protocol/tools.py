@@ -1,0 +1,175 @@
+"""What a tool is, what it says it would touch, and how it answers. The base of every tool; no tool lives here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from msgspec import Struct
+
+from agentcli.protocol.messages import Image, Text
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Args = TypeVar("Args", bound="BaseModel")
+
+
+class Access(Struct, frozen=True, omit_defaults=True):
+    """What a call would touch, as its arguments name it: paths may be relative to the agent's folder, nothing is looked up.
+
+    `reads` and `writes` are files or folders (a folder stands for all below it); `command` a shell command, whose own reads and
+    writes only the shell analysis knows; `url` a page; `agent` and `model` a delegation; `mcp` a server's tool.
+    """
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    command: str = ""
+    url: str = ""
+    agent: str = ""
+    model: str = ""
+    mcp: str = ""
+    own: bool = False
+    """Touches only agentcli's own state (a todo list, say)."""
+
+
+class TextDisplay(Struct, frozen=True, tag="text"):
+    text: str
+
+
+class DiffDisplay(Struct, frozen=True, tag="diff"):
+    """A change of one file, as a unified diff; `created` where there was none before."""
+
+    path: str
+    diff: str
+    created: bool = False
+
+
+class CommandDisplay(Struct, frozen=True, tag="command", omit_defaults=True):
+    """What a shell command did. `exit_code` None: it was ended (`timed_out` or interrupted)."""
+
+    command: str
+    output: str
+    exit_code: int | None = None
+    timed_out: bool = False
+    full_output: str = ""
+    """The file that holds the whole output, where it was cut."""
+
+
+class TodoItem(Struct, frozen=True):
+    text: str
+    status: Literal["pending", "in_progress", "completed"]
+
+
+class TodoDisplay(Struct, frozen=True, tag="todo"):
+    items: tuple[TodoItem, ...]
+
+
+Display = TextDisplay | DiffDisplay | CommandDisplay | TodoDisplay
+
+
+class ToolOutcome(Struct, frozen=True, omit_defaults=True):
+    """Speaks to two listeners: `content` to the model, `display` to the person (None: the content will do)."""
+
+    content: tuple[Text | Image, ...]
+    display: Display | None = None
+    is_error: bool = False
+    data: dict[str, object] | None = None
+    """Facts for scripts, in plain JSON types."""
+
+
+def said(text: str, display: Display | None = None) -> ToolOutcome:
+    """An outcome of one text."""
+    return ToolOutcome((Text(text),), display)
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """A file as it was when last read or written by this agent."""
+
+    mtime_ns: int
+    size: int
+    digest: str
+
+
+@dataclass
+class ToolMemory:
+    """What one agent's tools remember between calls. Engines own it; a forked or resumed agent starts with an empty one."""
+
+    seen: dict[Path, FileStamp] = field(default_factory=dict)
+    todos: tuple[TodoItem, ...] = ()
+    outputs: int = 0
+    """How many full outputs were written to `scratch`, to number the next."""
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """All that a running tool may use. It never asks permission, never emits events, never sees settings.
+
+    `cwd` is the agent's folder, absolute and real; `roots` every folder it works in (`cwd` first). `scratch` is a folder of the session for
+    full outputs. `child_env` is the environment for processes, keys removed. `show(text)` streams output to the person while the call runs.
+    `output_limit` is how many characters of one result the model gets at most.
+    """
+
+    agent_id: str
+    call_id: str
+    cwd: Path
+    roots: tuple[Path, ...]
+    scratch: Path
+    memory: ToolMemory
+    child_env: Mapping[str, str]
+    show: Callable[[str], None]
+    output_limit: int = 30_000
+
+
+class Tool(ABC, Generic[Args]):
+    """One thing a model can do. Stateless: what must be remembered lives in `ToolContext.memory`."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    short: ClassVar[str] = ""
+    """One line for small models; the first sentence of `description` where empty."""
+    args: ClassVar[type[Any]]
+    """The pydantic model of the arguments."""
+
+    def schema(self) -> dict[str, object]:
+        """JSON schema of the arguments, as the model sees it."""
+        return tidy_schema(self.args.model_json_schema())
+
+    @abstractmethod
+    def access(self, args: Args) -> Access:
+        """What this call would touch. Pure."""
+
+    @abstractmethod
+    async def run(self, args: Args, ctx: ToolContext) -> ToolOutcome:
+        """Does it. Raises `ToolError` for an expected failure."""
+
+    def title(self, args: Args) -> str:
+        """One line for the person, without the tool's name: `src/main.py`, `git status`."""
+        return ""
+
+
+class Runner(Protocol):
+    def __call__(self, args: Any, ctx: ToolContext) -> Awaitable[ToolOutcome]: ...
+
+
+def tidy_schema(schema: dict[str, Any]) -> dict[str, object]:
+    """A pydantic schema without what no model needs: titles, and defaults of null."""
+    out: dict[str, object] = {}
+    for key, value in schema.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        if key == "default" and value is None:
+            continue
+        if key in ("properties", "$defs", "definitions"):
+            out[key] = {name: tidy_schema(part) for name, part in value.items()}
+        elif isinstance(value, dict):
+            out[key] = tidy_schema(value)
+        elif isinstance(value, list):
+            out[key] = [tidy_schema(part) if isinstance(part, dict) else part for part in value]
+        else:
+            out[key] = value
+    return out
