@@ -26,6 +26,8 @@
      |   |- SessionBusy                 2   a second call while one runs
      |   `- SessionClosed               2
      |- StorageError                    1   a session or cache file cannot be written (a full disk, say)
+     |- WorkspaceError                  1   a worker's own copy of the files cannot be made, saved or merged
+     |- AnswerCut                       1   an answer that is not whole: output limit, content filter, refusal
      `- OutputInvalid                   1   an answer that does not fit the asked-for schema
 
     ToolError                               an expected failure of a tool; the model reads it, the run goes on
@@ -45,6 +47,7 @@ class AgentError(Exception):
         kind: a stable word for scripts (`result.error.kind` in JSON output).
         exit_code: what the process ends with when this error ends it.
         hint: what to do next, a separate sentence, or "".
+        result: what a failed run had by then (`agentcli.Result`), or None.
     """
 
     kind: ClassVar[str] = "error"
@@ -54,6 +57,7 @@ class AgentError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.result: object = None
 
     def line(self) -> str:
         """The error as one line for a person: message, then hint."""
@@ -220,6 +224,14 @@ class SessionClosed(SessionError):
 
 class StorageError(AgentError):
     kind = "storage"
+
+
+class AnswerCut(AgentError):
+    kind = "answer_cut"
+
+
+class WorkspaceError(AgentError):
+    kind = "workspace"
 
 
 class OutputInvalid(AgentError):

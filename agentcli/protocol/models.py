@@ -55,6 +55,8 @@ class Quirks(Struct, frozen=True, omit_defaults=True):
     parallel_tool_calls: bool | None = None
     tool_schema: Literal["full", "flat"] = "full"
     """`flat`: `$ref`s inlined, `anyOf` with null reduced, for services that refuse them."""
+    call_ids: Literal["any", "nine"] = "any"
+    """`nine`: ids of tool calls must be nine letters or digits (Mistral)."""
     extra_body: dict[str, object] = field(default_factory=dict)
     """Merged into each request body."""
 
@@ -71,6 +73,8 @@ class Profile(Struct, frozen=True, omit_defaults=True):
 
 
 FULL = Profile()
+SMALL = Profile("small", ("read", "ls", "glob", "grep", "bash", "write", "edit", "task"))
+"""What models of the local wire get unless their block says otherwise."""
 
 
 class ModelSpec(Struct, frozen=True, omit_defaults=True):

@@ -128,16 +128,16 @@ class ToolContext:
 class Tool(ABC, Generic[Args]):
     """One thing a model can do. Stateless: what must be remembered lives in `ToolContext.memory`."""
 
-    name: ClassVar[str]
-    description: ClassVar[str]
-    short: ClassVar[str] = ""
+    name: str
+    description: str
+    short: str = ""
     """One line for small models; the first sentence of `description` where empty."""
     args: ClassVar[type[Any]]
     """The pydantic model of the arguments."""
 
     def schema(self) -> dict[str, object]:
         """JSON schema of the arguments, as the model sees it."""
-        return tidy_schema(self.args.model_json_schema())
+        return tidy_schema(inline_refs(self.args.model_json_schema()))
 
     @abstractmethod
     def access(self, args: Args) -> Access:
@@ -173,3 +173,29 @@ def tidy_schema(schema: dict[str, Any]) -> dict[str, object]:
         else:
             out[key] = value
     return out
+
+
+def inline_refs(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with every `$ref` to its own `$defs` written out, for some services refuse them. A recursive schema stays as it is."""
+    defs = schema.get("$defs")
+    if not defs:
+        return schema
+    try:
+        return {key: _inlined(value, defs, ()) for key, value in schema.items() if key != "$defs"}
+    except RecursionError:
+        return schema
+
+
+def _inlined(value: Any, defs: dict[str, Any], inside: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_inlined(item, defs, inside) for item in value]
+    if not isinstance(value, dict):
+        return value
+    name = str(value.get("$ref", "")).removeprefix("#/$defs/")
+    if name in inside:
+        raise RecursionError(f"{name} holds itself")
+    if name not in defs:
+        return {key: _inlined(item, defs, inside) for key, item in value.items()}
+    beside = {key: item for key, item in value.items() if key != "$ref"}
+    merged: dict[str, Any] = _inlined(defs[name] | beside, defs, (*inside, name))
+    return merged

@@ -22,7 +22,8 @@ class ToolSpec(Struct, frozen=True):
 class ModelRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One model call. `effort` is one of `model.effort` or ""; `max_tokens` bounds the answer; `schema` constrains it to a JSON schema.
 
-    `first_byte_s`, `idle_s` and `total_s` are limits in seconds: to the first part, between parts, of the whole call.
+    `first_byte_s`, `idle_s` and `total_s` are limits in seconds: to the first part, between parts, of the whole call. `agent_id` says who asks;
+    it is for scripts of the scripted provider and is never sent.
     """
 
     model: ModelSpec
@@ -35,6 +36,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_byte_s: float = 300.0
     idle_s: float = 300.0
     total_s: float = 1800.0
+    agent_id: str = ""
 
 
 class TextPart(Struct, frozen=True):
@@ -71,10 +73,14 @@ class UsagePart(Struct, frozen=True):
     usage: Usage
 
 
-class StopPart(Struct, frozen=True):
-    """The answer is whole. A stream that ends without one was cut; the provider then raises `StreamBroken`."""
+class StopPart(Struct, frozen=True, omit_defaults=True):
+    """The answer is whole. A stream that ends without one was cut; the provider then raises `StreamBroken`.
+
+    `note` is the service's own word where it is none that the wire knows (`reason` is then `end`).
+    """
 
     reason: StopReason
+    note: str = ""
 
 
 StreamPart = TextPart | ThinkingPart | CallPart | ServedPart | UsagePart | StopPart

@@ -1,0 +1,69 @@
+"""The hand that holds one agent: pause and resume at its checkpoints, messages for its next safe point, and why it was ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from agentcli.engine.stream import Emit
+from agentcli.protocol.errors import AgentError
+from agentcli.protocol.events import StateChanged
+from agentcli.protocol.messages import UserMessage
+
+
+class Held:
+    """Implements `Control` of the engine for one agent. Used from the loop's own thread only."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._go = asyncio.Event()
+        self._go.set()
+        self._inbox: list[UserMessage] = []
+        self._ending: AgentError | None = None
+        self.before_end: Callable[[], Awaitable[None]] | None = None
+        """Awaited when the model has answered: joins background workers, whose reports then come through `inject`."""
+
+    @property
+    def paused(self) -> bool:
+        return not self._go.is_set()
+
+    def pause(self) -> None:
+        """Holds the agent at its next checkpoint; a model call under way finishes."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        self._go.set()
+
+    def inject(self, message: UserMessage) -> None:
+        """Delivered at the next safe point."""
+        self._inbox.append(message)
+
+    def take_back(self) -> tuple[UserMessage, ...]:
+        """Messages not yet delivered, taken out again."""
+        return self.drain()
+
+    def end(self, error: AgentError) -> None:
+        """Says why a cancel that follows comes. The first reason stands."""
+        self._ending = self._ending or error
+
+    def begin(self) -> None:
+        """A new run: no reason to end yet."""
+        self._ending = None
+
+    async def checkpoint(self) -> None:
+        if self._go.is_set():
+            return
+        self._emit(StateChanged(state="paused"))
+        await self._go.wait()
+        self._emit(StateChanged(state="running"))
+
+    def drain(self) -> tuple[UserMessage, ...]:
+        messages, self._inbox = tuple(self._inbox), []
+        return messages
+
+    async def settle(self) -> None:
+        if self.before_end is not None:
+            await self.before_end()
+
+    def ending(self) -> AgentError | None:
+        return self._ending

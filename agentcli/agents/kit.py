@@ -1,0 +1,102 @@
+"""What all agents of one session share, put together once by the composition root: how to reach a model, what may be done, what may be spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agentcli.agents.ledger import TreeLedger
+from agentcli.engine.approvals import Approvals
+from agentcli.engine.control import ActiveModel, RunLimits
+from agentcli.engine.prompt import PromptFacts
+from agentcli.protocol.errors import ProviderError
+from agentcli.protocol.events import AnyEvent, PermissionMode
+from agentcli.protocol.models import Link, ModelUse
+from agentcli.protocol.tools import Tool
+from agentcli.providers.base import Provider
+from agentcli.providers.registry import Catalogue, Resolved
+from agentcli.safety.rules import Policy
+
+
+@dataclass(frozen=True)
+class TreeLimits:
+    """Bounds over the whole tree of agents. `max_price` is USD per million tokens, the dearer of input and output."""
+
+    max_parallel: int = 8
+    max_depth: int = 2
+    max_agents: int = 1_000
+    max_price: float | None = None
+    allowed_models: tuple[str, ...] = ()
+    run: RunLimits = field(default_factory=RunLimits)
+
+
+@dataclass
+class Kit:
+    """Shared by the main agent and all workers.
+
+    `publish(agent_id, event)` is the session's bus. `connect(provider name)` gives the provider, connected once; `is_remote(provider name)`
+    whether what it is sent leaves this machine. `policy` is the session's
+    own and may be replaced (a mode change, a rule a person allowed). `facts` are what every system prompt is built from.
+    """
+
+    session_id: str
+    publish: Callable[[str, AnyEvent], None]
+    catalogue: Catalogue
+    connect: Callable[[str], Provider]
+    is_remote: Callable[[str], bool]
+    tools: tuple[Tool[Any], ...]
+    policy: Policy
+    approvals: Approvals | None
+    ledger: TreeLedger
+    limits: TreeLimits
+    cwd: Path
+    roots: tuple[Path, ...]
+    scratch: Path
+    child_env: Mapping[str, str]
+    facts: PromptFacts
+    remember_rule: Callable[[str], None] | None = None
+    fallback_models: tuple[str, ...] = ()
+    subagent_model: str = ""
+    subagent_source: str = ""
+    pins: dict[str, str] = field(default_factory=dict)
+    """Worker name (or role, or agent) to model: a person's word for this run."""
+
+    def activate(self, resolved: Resolved, requested: str, source: Link) -> ActiveModel:
+        """A resolved model, connected and ready to be called.
+
+        Raises:
+            ConfigError: its provider lacks a variable, say.
+        """
+        use = ModelUse(requested, str(resolved.ref), source)
+        return ActiveModel(resolved.spec, resolved.ref, use, self.connect(resolved.spec.provider))
+
+    def mode(self) -> PermissionMode:
+        return self.policy.mode
+
+
+@dataclass
+class SwitchableModel:
+    """An agent's model: may be switched between calls, and goes on with the next fallback when it stays unavailable."""
+
+    kit: Kit
+    active: ActiveModel
+    fallbacks: list[str] = field(default_factory=list)
+
+    def current(self) -> ActiveModel:
+        return self.active
+
+    def switch(self, active: ActiveModel) -> None:
+        """From the next model call on."""
+        self.active = active
+
+    def fallback(self, failed: ActiveModel, error: ProviderError) -> ActiveModel | None:
+        """The next of `fallbacks` that differs; it stays the agent's model from then on."""
+        while self.fallbacks:
+            name = self.fallbacks.pop(0)
+            resolved = self.kit.catalogue.resolve(name)
+            if resolved.ref != failed.ref:
+                self.active = self.kit.activate(resolved, name, "fallback")
+                return self.active
+        return None

@@ -1,0 +1,289 @@
+"""The tree of runs of one session: spawn, queue, run, pause, resume, cancel, inject, wait. One way in for every kind of delegation.
+
+Whatever starts a worker goes the same way: find its definition, choose and check its model, spawn, run, join, report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from agentcli.agents.admission import Admitted, admit
+from agentcli.agents.held import Held
+from agentcli.agents.kit import Kit, SwitchableModel
+from agentcli.agents.roster import Roster
+from agentcli.agents.slots import Slots
+from agentcli.agents.staff import Desk, finish, setup_worker
+from agentcli.agents.tree import Ended, Node, Task
+from agentcli.engine.loop import Loop
+from agentcli.protocol.errors import AgentError, Interrupted, LimitReached, TimeLimit, UnknownAgent, UsageError
+from agentcli.protocol.events import AgentFinished, AgentSpawned, AgentState, StateChanged
+from agentcli.protocol.messages import UserMessage, user_text
+
+CANCEL_GRACE_S = 2.0
+"""How long a cancelled worker may take to put things in order: tools get TERM, then KILL within it."""
+
+
+@dataclass(frozen=True)
+class AgentInfo:
+    """What a person or a program is told of one running or ended agent. `cost_usd` None: a price is unknown."""
+
+    id: str
+    name: str
+    agent: str
+    state: AgentState
+    model: str
+    source: str
+    parent: str = ""
+    label: str = ""
+    ended: Ended | None = None
+
+
+@dataclass
+class Orchestrator:
+    """Runs the workers of one session. Lives on the session's event loop."""
+
+    kit: Kit
+    roster: Roster
+    main: Node
+    _slots: Slots = field(init=False)
+    _names: Counter[str] = field(default_factory=Counter)
+    _tasks: set[asyncio.Task[Ended]] = field(default_factory=set)
+    _spawned: int = 0
+    desk: Desk = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = Slots(self.kit.limits.max_parallel)
+        self.desk = Desk(self.kit, self.roster)
+        self.main.held.before_end = lambda: self.settle(self.main)
+
+    # --- starting ---
+
+    async def spawn(self, parent: Node, task: Task, call_id: str = "") -> Node:
+        """A new worker, queued, its model chosen and checked. It runs once a slot is free.
+
+        Raises:
+            UnknownAgent, UnknownModel, ModelRefused: before anything started.
+            LimitReached: depth or total spawns.
+        """
+        self._check_limits(parent)
+        spec = self.roster.get(task.agent)
+        admitted = await admit(self.kit, parent, spec, task)
+        node = self._place(parent, admitted, task)
+        self._announce(node, task, call_id)
+        node.running = asyncio.create_task(self._run(node, task), name=node.id)
+        self._tasks.add(node.running)
+        node.running.add_done_callback(self._tasks.discard)
+        return node
+
+    def _check_limits(self, parent: Node) -> None:
+        limits = self.kit.limits
+        if parent.depth >= limits.max_depth:
+            raise LimitReached(f"workers may be nested {limits.max_depth} deep, not deeper.", hint="Do this part yourself.")
+        if self._spawned >= limits.max_agents:
+            raise LimitReached(f"this session has started {limits.max_agents} workers, the most allowed.", hint="Do the rest yourself.")
+
+    def _place(self, parent: Node, admitted: Admitted, task: Task) -> Node:
+        self._spawned += 1
+        stem = task.role or admitted.spec.name
+        self._names[stem] += 1
+        name = f"{stem}-{self._names[stem]}"
+        agent_id = f"{parent.id}/{name}"
+        publish = self.kit.publish
+
+        def emit(event: object) -> None:
+            if isinstance(event, StateChanged):
+                node.state = event.state
+            publish(agent_id, event)  # type: ignore[arg-type]
+
+        node = Node(
+            id=agent_id,
+            name=name,
+            spec=admitted.spec,
+            parent=parent,
+            emit=emit,
+            held=Held(emit),
+            model=SwitchableModel(self.kit, admitted.active, list(admitted.spec.fallback_models or self.kit.fallback_models)),
+            gate=self.desk.gate_for(parent, admitted.spec),
+            tool_names=admitted.tool_names,
+            task=task,
+            note=admitted.note,
+        )
+        parent.children.append(node)
+        return node
+
+    def _announce(self, node: Node, task: Task, call_id: str) -> None:
+        node.emit(
+            AgentSpawned(
+                name=node.name,
+                agent=node.spec.name,
+                model=node.model.active.use,
+                prompt=task.prompt,
+                call_id=call_id,
+                label=task.label or task.description,
+                background=task.background,
+                workspace=task.workspace or node.spec.workspace,
+                tools=node.tool_names,
+                note=node.note,
+            )
+        )
+        node.emit(StateChanged(state="queued"))
+
+    # --- running ---
+
+    async def _run(self, node: Node, task: Task) -> Ended:
+        """Runs one worker to its end. Never raises for a failed worker; exactly one AgentFinished goes out."""
+        ended: Ended | None = None
+        failure: AgentError | None = None
+        try:
+            async with self._slots.hold(node):
+                setup = await setup_worker(self.desk, node, task)
+                node.held.before_end = lambda: self.settle(node)
+                loop = Loop(setup)
+                try:
+                    node.outcome = await loop.run(user_text(task.prompt, "parent"))
+                except asyncio.CancelledError:
+                    node.outcome = loop.outcome
+                    raise
+        except asyncio.CancelledError:
+            failure = node.held.ending() or Interrupted("cancelled.")
+        except AgentError as error:
+            failure = error
+        finally:
+            await self._end_children(node)
+            ended = await finish(self.desk, node, failure)
+            self._close(node, ended)
+        return ended
+
+    def _close(self, node: Node, ended: Ended) -> None:
+        node.ended = ended
+        node.state = ended.status
+        node.emit(
+            AgentFinished(
+                status=ended.status,
+                text=ended.text,
+                failure=ended.failure,
+                model=ended.use,
+                served=ended.served,
+                fallbacks=ended.fallbacks,
+                usage=ended.usage,
+                cost_usd=ended.cost_usd,
+                turns=ended.turns,
+                duration_ms=ended.duration_ms,
+                structured=ended.structured,
+                branch=ended.branch,
+            )
+        )
+        if node.task is not None and node.task.background and node.parent is not None:
+            node.parent.held.inject(user_text(self.desk.background_report(ended), "worker"))
+
+    async def join(self, parent: Node, nodes: Sequence[Node]) -> list[Ended]:
+        """Waits for workers of `parent`, in the given order; the parent's slot is theirs meanwhile. A cancel of the wait cancels them."""
+        running = [node.running for node in nodes if node.running is not None]
+        try:
+            async with self._slots.lend(parent):
+                return list(await asyncio.gather(*running))
+        except asyncio.CancelledError:
+            await self.end(nodes, parent.held.ending())
+            raise
+
+    async def settle(self, parent: Node) -> None:
+        """Waits for the background workers of `parent`, so that their reports come before its end."""
+        waiting = [node for node in parent.children if node.task and node.task.background and not node.is_over]
+        if waiting:
+            await self.join(parent, waiting)
+
+    # --- steering ---
+
+    def find(self, agent_id: str) -> Node:
+        """An agent by id or name. Raises UnknownAgent naming the known ones."""
+        nodes = list(self.main.walk())
+        for node in nodes:
+            if agent_id in (node.id, node.name):
+                return node
+        raise UnknownAgent(agent_id, tuple(node.id for node in nodes))
+
+    def pause(self, agent_id: str) -> None:
+        """Holds an agent at its next checkpoint; its current model call finishes."""
+        self._alive(agent_id).held.pause()
+
+    def resume(self, agent_id: str) -> None:
+        self._alive(agent_id).held.resume()
+
+    def inject(self, agent_id: str, message: UserMessage) -> None:
+        """Delivers a message at the agent's next safe point."""
+        self._alive(agent_id).held.inject(message)
+
+    async def cancel(self, agent_id: str) -> None:
+        """Ends a worker and its children, and waits until no process of theirs is left."""
+        node = self._alive(agent_id)
+        if node.parent is None:
+            raise UsageError("the main agent is interrupted, not cancelled.", hint="Interrupt the session instead.")
+        await self.end([node], Interrupted("cancelled."))
+
+    def _alive(self, agent_id: str) -> Node:
+        node = self.find(agent_id)
+        if node.is_over:
+            raise UsageError(f"agent '{agent_id}' has already {node.state}.")
+        return node
+
+    async def _end_children(self, node: Node) -> None:
+        alive = [child for child in node.children if not child.is_over]
+        if alive:
+            await self.end(alive, Interrupted("its parent ended."))
+
+    async def end(self, nodes: Iterable[Node], reason: AgentError | None) -> None:
+        """Cancels workers for a reason and waits until they have put things in order."""
+        tasks = []
+        for node in nodes:
+            if node.running is not None and not node.running.done():
+                node.held.end(reason or Interrupted("cancelled."))
+                node.running.cancel()
+                tasks.append(node.running)
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # --- looking ---
+
+    def list(self) -> tuple[AgentInfo, ...]:
+        """Every agent of the session, parents before children."""
+        return tuple(self.info(node) for node in self.main.walk())
+
+    def info(self, node: Node) -> AgentInfo:
+        use = node.ended.use if node.ended else node.model.active.use
+        return AgentInfo(
+            id=node.id,
+            name=node.name,
+            agent=node.spec.name,
+            state=node.state,
+            model=use.resolved,
+            source=use.source,
+            parent=node.parent.id if node.parent else "",
+            label=node.task.label if node.task else "",
+            ended=node.ended,
+        )
+
+    async def wait(self, agent_id: str, timeout_s: float | None = None) -> Ended:
+        """Waits for one worker's end. Raises TimeLimit."""
+        node = self.find(agent_id)
+        if node.running is None:
+            raise UsageError(f"'{agent_id}' is no worker.")
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.shield(node.running), timeout_s)
+        raise TimeLimit(f"agent '{agent_id}' did not end within {timeout_s:g} s.")
+
+    async def wait_all(self, timeout_s: float | None = None) -> tuple[Ended, ...]:
+        """Waits for every worker. Raises TimeLimit."""
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=timeout_s)
+            if late:
+                raise TimeLimit(f"{len(late)} workers did not end within {timeout_s:g} s.")
+        return tuple(node.ended for node in self.main.walk() if node.ended is not None)
+
+    async def close(self) -> None:
+        """Ends every worker, and puts its workspaces away."""
+        await self._end_children(self.main)
+        await self.desk.close()

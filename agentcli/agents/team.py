@@ -1,0 +1,213 @@
+"""A team: a lead splits the goal, workers do the tasks in parallel, a reviewer approves each or sends it back with feedback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agentcli.agents.orchestrator import Orchestrator
+from agentcli.agents.patterns import run_one
+from agentcli.agents.tree import Ended, Node, Task
+from agentcli.protocol.errors import AgentError
+
+MOST_TASKS = 32
+"""A goal split finer than this is no split."""
+
+PLAN_SCHEMA: dict[str, object] = {
+    "type": "object",
+    "properties": {
+        "tasks": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_TASKS,
+            "items": {
+                "type": "object",
+                "properties": {"title": {"type": "string"}, "prompt": {"type": "string"}},
+                "required": ["title", "prompt"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["tasks"],
+    "additionalProperties": False,
+}
+REVIEW_SCHEMA: dict[str, object] = {
+    "type": "object",
+    "properties": {"approved": {"type": "boolean"}, "feedback": {"type": "string"}},
+    "required": ["approved", "feedback"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True)
+class TeamPlan:
+    """Who is on the team. `max_steps` bounds each member's tool rounds; `max_rounds` how often rejected work goes back."""
+
+    goal: str
+    lead_agent: str = "general"
+    worker_agent: str = "general"
+    reviewer_agent: str = "general"
+    lead_model: str | None = None
+    worker_model: str | None = None
+    reviewer_model: str | None = None
+    workers: int = 3
+    max_steps: int | None = None
+    max_rounds: int = 10
+    workspace: str = ""
+
+
+@dataclass
+class Item:
+    """One task of the team on its way: its last result and what the reviewer said."""
+
+    index: int
+    title: str
+    prompt: str
+    result: Ended | None = None
+    approved: bool = False
+    feedback: str = ""
+    attempts: int = 0
+    merge_note: str = ""
+
+
+@dataclass(frozen=True)
+class TeamResult:
+    """What the team brought: every item, approved or with its last feedback, and every worker that took part."""
+
+    items: tuple[Item, ...]
+    rounds: int
+    members: tuple[Ended, ...] = field(default_factory=tuple)
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.items) and all(item.approved for item in self.items)
+
+
+async def team(orchestrator: Orchestrator, parent: Node, plan: TeamPlan, *, call_id: str = "") -> TeamResult:
+    """Runs the whole loop.
+
+    Raises:
+        AgentError: the lead could not split the goal.
+    """
+    members: list[Ended] = []
+    items = await _split(orchestrator, parent, plan, call_id, members)
+    rounds = 0
+    while rounds < plan.max_rounds and (waiting := [item for item in items if not item.approved]):
+        rounds += 1
+        await _round(orchestrator, parent, plan, waiting, call_id, members)
+        if all(item.result is not None and item.result.status == "cancelled" for item in waiting):
+            break
+    await _merge(orchestrator, items)
+    return TeamResult(tuple(items), rounds, tuple(members))
+
+
+async def _split(orchestrator: Orchestrator, parent: Node, plan: TeamPlan, call_id: str, members: list[Ended]) -> list[Item]:
+    prompt = (
+        f"Goal:\n{plan.goal}\n\nYou lead a team of {plan.workers} workers. Split this goal into tasks that can be done side by side and do not touch "
+        "the same files where that can be avoided. Look at the folder first if you need to. Each task's prompt must say all that a worker with an "
+        "empty history needs, and what counts as done. Fewer, whole tasks are better than many small ones."
+    )
+    task = Task(
+        plan.lead_agent, prompt, "split the goal", plan.lead_model, output_schema=PLAN_SCHEMA, max_steps=plan.max_steps, label="lead", role="lead"
+    )
+    lead = await run_one(orchestrator, parent, task, call_id)
+    members.append(lead)
+    if not lead.ok or not isinstance(lead.structured, dict):
+        why = lead.failure.line() if lead.failure else "no task list came back"
+        raise AgentError(f"the team's lead did not split the goal: {why}")
+    return [Item(index, part["title"], part["prompt"]) for index, part in enumerate(lead.structured["tasks"], start=1)]
+
+
+async def _round(
+    orchestrator: Orchestrator, parent: Node, plan: TeamPlan, items: Sequence[Item], call_id: str, members: list[Ended]
+) -> None:
+    """Each waiting item: done by whichever worker is free, then reviewed."""
+    free = asyncio.Semaphore(plan.workers)
+
+    async def one(item: Item) -> None:
+        async with free:
+            item.attempts += 1
+            item.result = await run_one(orchestrator, parent, _work(plan, item), call_id)
+        members.append(item.result)
+        if not item.result.ok:
+            item.feedback = item.result.failure.line() if item.result.failure else "the worker failed"
+            return
+        review = await run_one(orchestrator, parent, _review(plan, item), call_id)
+        members.append(review)
+        _judge(item, review)
+
+    async with asyncio.TaskGroup() as group:
+        for item in items:
+            group.create_task(one(item))
+
+
+def _work(plan: TeamPlan, item: Item) -> Task:
+    prompt = f"Task {item.index}: {item.title}\n\n{item.prompt}\n\nThis is one part of a larger goal, for your understanding only:\n{plan.goal}"
+    resume = ""
+    if item.feedback:
+        before = item.result.text if item.result else ""
+        prompt += f"\n\nYour last attempt was not accepted. It ended with:\n{before}\n\nThe reviewer says:\n{item.feedback}\n\nMend that."
+        resume = item.result.branch if item.result else ""
+    return Task(
+        plan.worker_agent,
+        prompt,
+        item.title,
+        plan.worker_model,
+        workspace=plan.workspace,
+        max_steps=plan.max_steps,
+        label=item.title,
+        role="worker",
+        start_from=resume,
+    )
+
+
+def _review(plan: TeamPlan, item: Item) -> Task:
+    assert item.result is not None
+    changes = f"\n\nIts changes:\n{item.result.changes}" if item.result.changes else ""
+    prompt = (
+        f"Review one task of a team. Goal of the team:\n{plan.goal}\n\nTask {item.index}: {item.title}\n{item.prompt}\n\n"
+        f"The worker reports:\n{item.result.text}{changes}\n\nCheck the work itself, not only the report. Approve it only if the task is done and "
+        "right; otherwise say exactly what must change. Do not change anything yourself."
+    )
+    return Task(
+        plan.reviewer_agent,
+        prompt,
+        f"review: {item.title}",
+        plan.reviewer_model,
+        output_schema=REVIEW_SCHEMA,
+        max_steps=plan.max_steps,
+        label=f"review: {item.title}",
+        role="reviewer",
+    )
+
+
+def _judge(item: Item, review: Ended) -> None:
+    if not review.ok or not isinstance(review.structured, dict):
+        item.feedback = f"the review failed: {review.failure.line() if review.failure else 'no verdict'}"
+        return
+    item.approved = bool(review.structured["approved"])
+    item.feedback = str(review.structured["feedback"])
+
+
+async def _merge(orchestrator: Orchestrator, items: Sequence[Item]) -> None:
+    """Approved branches into the parent's folder, in the order of the tasks; a conflict is listed and its branch stays."""
+    for item in items:
+        if item.approved and item.result is not None and item.result.branch:
+            item.merge_note = await orchestrator.desk.merge(item.result)
+
+
+def told(result: TeamResult) -> str:
+    """The team's result as the parent reads it."""
+    approved = [item for item in result.items if item.approved]
+    lines = [f"Team: {len(approved)} of {len(result.items)} tasks approved after {result.rounds} round{'s' if result.rounds != 1 else ''}."]
+    for item in result.items:
+        mark = "approved" if item.approved else "rejected"
+        lines.append(f"\n--- Task {item.index} ({item.title}) [{mark}, {item.attempts} attempt{'s' if item.attempts != 1 else ''}] ---")
+        if item.result is not None:
+            lines.append(item.result.text or (item.result.failure.line() if item.result.failure else ""))
+        if not item.approved and item.feedback:
+            lines.append(f"last feedback: {item.feedback}")
+        if item.merge_note:
+            lines.append(item.merge_note)
+    return "\n".join(lines)

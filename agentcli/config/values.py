@@ -1,0 +1,93 @@
+"""What a loaded config says, in small frozen shapes with the place of each. No reading and no merging here."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from agentcli.config.layer import LayerName
+from agentcli.protocol.events import PermissionMode
+from agentcli.protocol.models import Link
+
+
+class Setting(Struct, frozen=True):
+    """A value, which link of the model chain it is, the layer it came from, and where it stands (`file:line`, or a variable's name)."""
+
+    value: str
+    link: Link
+    layer: LayerName
+    place: str
+
+
+class Rule(NamedTuple):
+    """A permission rule as written, and where."""
+
+    text: str
+    place: str
+
+
+class Permissions(Struct, frozen=True):
+    """Rules of all layers together. `mode` None: none was set."""
+
+    mode: PermissionMode | None = None
+    allow: tuple[Rule, ...] = ()
+    ask: tuple[Rule, ...] = ()
+    deny: tuple[Rule, ...] = ()
+
+
+class Limits(Struct, frozen=True):
+    """Limits over the whole tree of agents; None: none. Times in seconds, money in USD, `max_model_price` USD per million tokens.
+
+    `max_agents` counts all workers ever started; `first_byte_s`, `idle_s` and `call_s` are of one model call, `retries` after its first try.
+    """
+
+    max_turns: int | None = None
+    max_parallel: int = 8
+    max_depth: int = 2
+    max_agents: int | None = None
+    max_budget_usd: float | None = None
+    max_tokens: int | None = None
+    timeout_s: float | None = None
+    max_model_price: float | None = None
+    first_byte_s: float | None = None
+    idle_s: float | None = None
+    call_s: float | None = None
+    retries: int = 3
+
+
+class Ui(Struct, frozen=True):
+    vi_mode: bool = False
+    notifications: Literal["off", "bell", "desktop"] = "off"
+    plain: bool = False
+
+
+class AgentBlock(Struct, frozen=True):
+    """An `agents` block. None and "": not said. `place` is `file:line`."""
+
+    name: str
+    description: str = ""
+    system_prompt: str = ""
+    model: str = ""
+    model_locked: bool = False
+    fallback_models: tuple[str, ...] = ()
+    effort: str = ""
+    tools: tuple[str, ...] | None = None
+    disallowed_tools: tuple[str, ...] = ()
+    can_delegate: bool = False
+    max_turns: int | None = None
+    max_steps: int | None = None
+    permission_mode: PermissionMode | None = None
+    isolation: str = ""
+    timeout_s: float | None = None
+    max_cost_usd: float | None = None
+    place: str = ""
+
+
+class Shown(NamedTuple):
+    """One line of `agentcli config show`: the value as it may be seen (secrets as stars, `env("X")` as written)."""
+
+    key: str
+    value: str
+    layer: LayerName
+    place: str

@@ -1,0 +1,221 @@
+"""The tool calls of one answer: prepare, permit, run, finish. Calls that do not conflict run together; each ends in exactly one result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agentcli.engine.gate import Asked, Gate
+from agentcli.engine.history import interrupted
+from agentcli.engine.stream import Emit
+from agentcli.protocol.errors import AgentError, ToolError
+from agentcli.protocol.events import ToolFinished, ToolOutput, ToolStarted
+from agentcli.protocol.messages import Text, ToolCall, ToolResult
+from agentcli.protocol.names import nearest
+from agentcli.protocol.tools import Access, Tool, ToolContext, ToolMemory, ToolOutcome
+from agentcli.safety.paths import inside, resolve
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an agent's tools work: all of `ToolContext` but what belongs to one call."""
+
+    agent_id: str
+    cwd: Path
+    roots: tuple[Path, ...]
+    scratch: Path
+    child_env: Mapping[str, str]
+    output_limit: int = 30_000
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A call that may run: known, its arguments valid."""
+
+    call: ToolCall
+    tool: Tool[Any]
+    args: Any
+    access: Access
+
+
+@dataclass
+class Calls:
+    """Runs the calls of an agent's answers."""
+
+    tools: Mapping[str, Tool[Any]]
+    gate: Gate
+    place: Place
+    memory: ToolMemory
+    emit: Emit
+
+    async def run(self, calls: Sequence[ToolCall]) -> tuple[ToolResult, ...]:
+        """All results, in the order of the calls. When cancelled, each call left has an "interrupted" result (see `finished`)."""
+        self.finished: dict[str, ToolResult] = {}
+        ready: list[_Ready] = []
+        for call in calls:
+            prepared = self._prepare(call)
+            if isinstance(prepared, _Ready):
+                ready.append(prepared)
+                self._announce(prepared)
+            else:
+                self._finish(call, prepared, 0.0)
+        try:
+            await self._run_all(ready)
+        finally:
+            for call in calls:
+                if call.id not in self.finished:
+                    self._settle(interrupted(call), 0.0)
+        return tuple(self.finished[call.id] for call in calls)
+
+    def _prepare(self, call: ToolCall) -> _Ready | ToolOutcome:
+        tool = self.tools.get(call.name)
+        if tool is None:
+            near = nearest(call.name, tuple(self.tools)) or tuple(self.tools)
+            return _failed(f"There is no tool '{call.name}'. Tools: {', '.join(near)}.")
+        try:
+            raw = msgspec.json.decode(call.arguments or "{}")
+        except msgspec.DecodeError as error:
+            return _failed(f"The arguments of {call.name} are not valid JSON ({error}). Nothing was done; send the call again.")
+        try:
+            args = read_args(tool, raw)
+            return _Ready(call, tool, args, tool.access(args))
+        except ToolError as error:
+            return _failed(error.message)
+
+    def _announce(self, ready: _Ready) -> None:
+        title = ready.tool.title(ready.args)
+        self.emit(ToolStarted(call_id=ready.call.id, name=ready.call.name, title=title, arguments=ready.call.arguments))
+
+    async def _run_all(self, ready: Sequence[_Ready]) -> None:
+        if len(ready) == 1:
+            await self._run_one(ready[0])
+            return
+        done = [asyncio.Event() for _ in ready]
+        async with asyncio.TaskGroup() as group:
+            for index, item in enumerate(ready):
+                before = [done[j] for j in range(index) if conflict(ready[j], item, self.place.cwd)]
+                group.create_task(self._in_turn(item, before, done[index]))
+
+    async def _in_turn(self, item: _Ready, before: Sequence[asyncio.Event], done: asyncio.Event) -> None:
+        try:
+            for event in before:
+                await event.wait()
+            await self._run_one(item)
+        finally:
+            done.set()
+
+    async def _run_one(self, item: _Ready) -> None:
+        began = time.monotonic()
+        passage = await self.gate.pass_through(self._asked(item), self.emit)
+        if not passage.allowed:
+            self._finish(item.call, _failed(passage.reason), began, denied=True)
+            return
+        try:
+            outcome = await item.tool.run(item.args, self._context(item.call))
+        except ToolError as error:
+            outcome = _failed(error.message)
+        except AgentError as error:
+            outcome = _failed(error.line())
+        except Exception as error:  # noqa: BLE001 - a tool call is one of the three places: a bug in a tool must not end the run
+            outcome = _failed(f"{item.call.name} failed inside: {type(error).__name__}: {error}")
+        self._finish(item.call, outcome, began)
+
+    def _asked(self, item: _Ready) -> Asked:
+        detail = item.access.command or item.access.url or item.call.arguments
+        return Asked(item.call.id, item.call.name, item.tool.title(item.args), detail, item.access)
+
+    def _context(self, call: ToolCall) -> ToolContext:
+        place = self.place
+
+        def show(text: str) -> None:
+            self.emit(ToolOutput(call_id=call.id, text=text))
+
+        return ToolContext(
+            agent_id=place.agent_id,
+            call_id=call.id,
+            cwd=place.cwd,
+            roots=place.roots,
+            scratch=place.scratch,
+            memory=self.memory,
+            child_env=place.child_env,
+            show=show,
+            output_limit=place.output_limit,
+        )
+
+    def _finish(self, call: ToolCall, outcome: ToolOutcome, began: float, *, denied: bool = False) -> None:
+        content = outcome.content or (Text("(no output)"),)
+        result = ToolResult(call.id, call.name, content, is_error=outcome.is_error)
+        self._settle(result, began, outcome, denied=denied)
+
+    def _settle(self, result: ToolResult, began: float, outcome: ToolOutcome | None = None, *, denied: bool = False) -> None:
+        self.finished[result.call_id] = result
+        self.emit(
+            ToolFinished(
+                result=result,
+                display=outcome.display if outcome else None,
+                duration_ms=round((time.monotonic() - began) * 1000) if began else 0,
+                denied=denied,
+                data=outcome.data if outcome else None,
+            )
+        )
+
+
+def read_args(tool: Tool[Any], raw: object) -> Any:
+    """The checked arguments of a call. Raises ToolError with what is wrong, field by field, for the model to mend."""
+    from pydantic import ValidationError
+
+    if not isinstance(raw, dict):
+        raise ToolError(f"The arguments of {tool.name} must be one JSON object.")
+    try:
+        return tool.args.model_validate(raw)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, part['loc'])) or 'arguments'}: {part['msg']}" for part in error.errors()[:5])
+        raise ToolError(f"Wrong arguments for {tool.name}: {wrong}. Nothing was done; send the call again.") from error
+
+
+def conflict(one: _Ready, other: _Ready, cwd: Path) -> bool:
+    """Whether two calls must run one after the other: one may change what the other touches."""
+    return access_conflict(absolute(one.access, cwd), absolute(other.access, cwd))
+
+
+def access_conflict(one: Access, other: Access) -> bool:
+    """Delegation never conflicts; a shell command conflicts with whatever touches files; two writers of one place do."""
+    if one.agent or other.agent or (one.own != other.own):
+        return False
+    if one.own and other.own:
+        return True
+    if one.command or other.command:
+        return bool(_touches_files(one) and _touches_files(other))
+    return (
+        _overlap(one.writes, other.writes) or _overlap(one.writes, other.reads) or _overlap(one.reads, other.writes)
+    )
+
+
+def _touches_files(access: Access) -> bool:
+    return bool(access.command or access.reads or access.writes)
+
+
+def absolute(access: Access, cwd: Path) -> Access:
+    """The access with its paths made absolute and real."""
+    if not access.reads and not access.writes:
+        return access
+    reads = tuple(str(resolve(cwd, path)) for path in access.reads)
+    writes = tuple(str(resolve(cwd, path)) for path in access.writes)
+    return msgspec.structs.replace(access, reads=reads, writes=writes)
+
+
+def _overlap(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
+    return any(inside(Path(a), (Path(b),)) or inside(Path(b), (Path(a),)) for a in left for b in right)
+
+
+def _failed(text: str) -> ToolOutcome:
+    return ToolOutcome((Text(text),), is_error=True)
+
+
+__all__ = ["Calls", "Place", "absolute", "access_conflict", "conflict", "read_args"]

@@ -1,0 +1,114 @@
+"""What an agent's loop knows of the world around it: who holds it, what it may spend, which model it runs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from agentcli.protocol.errors import AgentError, ProviderError
+from agentcli.protocol.messages import UserMessage
+from agentcli.protocol.models import ModelRef, ModelSpec, ModelUse, Usage
+from agentcli.providers.base import Provider
+
+
+class Control(Protocol):
+    """The hand that holds an agent."""
+
+    async def checkpoint(self) -> None:
+        """Returns at once, or when a pause ends."""
+
+    def drain(self) -> tuple[UserMessage, ...]:
+        """Messages to deliver now; each is given once."""
+
+    async def settle(self) -> None:
+        """Called when the model has answered: returns when nothing more will come for this run (background workers, say)."""
+
+    def ending(self) -> AgentError | None:
+        """Why the agent was cancelled, where its holder knows: an interrupt, a termination, a spent limit."""
+
+
+class Free:
+    """A control that never holds and never says anything."""
+
+    async def checkpoint(self) -> None:
+        return
+
+    def drain(self) -> tuple[UserMessage, ...]:
+        return ()
+
+    async def settle(self) -> None:
+        return
+
+    def ending(self) -> AgentError | None:
+        return None
+
+
+class Ledger(Protocol):
+    """What a whole tree of agents may spend."""
+
+    def check(self) -> None:
+        """Before each model call. Raises `BudgetLimit` where nothing is left."""
+
+    def charge(self, usage: Usage, cost_usd: float | None) -> None:
+        """After each model call, also a failed one."""
+
+
+class Unlimited:
+    """A ledger that only counts nothing."""
+
+    def check(self) -> None:
+        return
+
+    def charge(self, usage: Usage, cost_usd: float | None) -> None:
+        return
+
+
+@dataclass(frozen=True)
+class ActiveModel:
+    """A model ready to be called, and why it is this one."""
+
+    spec: ModelSpec
+    ref: ModelRef
+    use: ModelUse
+    provider: Provider
+
+
+class Models(Protocol):
+    """Which model the next call goes to. Asked before each call, so that a switch takes effect at the next one."""
+
+    def current(self) -> ActiveModel: ...
+
+    def fallback(self, failed: ActiveModel, error: ProviderError) -> ActiveModel | None:
+        """The model to go on with after `failed` gave up, or None."""
+
+
+@dataclass
+class FixedModel:
+    """One model, no fallback."""
+
+    active: ActiveModel
+
+    def current(self) -> ActiveModel:
+        return self.active
+
+    def fallback(self, failed: ActiveModel, error: ProviderError) -> ActiveModel | None:
+        return None
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """Bounds of one agent's run. Times in seconds; `max_turns` counts model calls; None: no bound.
+
+    Retries: at most `retries` after the first attempt, waiting `retry_first_s` doubled each time up to `retry_most_s`, with jitter;
+    a service's own Retry-After wins.
+    """
+
+    max_turns: int | None = None
+    timeout_s: float | None = None
+    max_output_tokens: int | None = None
+    first_byte_s: float = 300.0
+    idle_s: float = 300.0
+    call_s: float = 1800.0
+    retries: int = 3
+    retry_first_s: float = 1.0
+    retry_most_s: float = 30.0

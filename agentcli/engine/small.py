@@ -1,0 +1,256 @@
+"""How a small model is spoken to: each step is one JSON object (a tool call or the wish to answer), then the answer is free text.
+
+Pure functions from an ordinary request to a constrained one and back. The history becomes plain text turns whose beginning stays the same
+from step to step, so that a local runtime can reuse what it has already read. Nothing here knows which wire serves the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from agentcli.engine import prompt, schema
+from agentcli.engine.small_prompt import ANSWER, RULES, example_lines, tool_line
+from agentcli.protocol.messages import AssistantMessage, Message, Text, ToolCall, ToolMessage, ToolResult, UserMessage, user_text
+from agentcli.providers.base import ModelRequest, ToolSpec
+
+STEP_TOKENS = 1024
+"""Most tokens of one step: a file of some 100 lines. A step that runs past it is no call."""
+ANSWER_TOKENS = 1024
+RESULT_CHARS = (3000, 1000, 300)
+"""Most characters of one tool result: about 900 tokens, which two cores read in about 7 s. The lower ones serve where the context is short."""
+REQUEST_CHARS = 12_000
+"""Most characters of one message of a person (a piped file, say)."""
+INSTRUCTION_CHARS = 1500
+"""Most characters of the session's own instructions in the short prompt."""
+CHARS_PER_TOKEN = 3
+"""Deliberately few, so that code and numbers still fit."""
+SMALL_CONTEXT = 8192
+MOST_STEPS = 16
+"""Calls in one run after which the answer is forced: past this a small model only goes round in circles."""
+MOST_ALIKE = 3
+CHANGING = frozenset({"write", "edit", "bash", "task"})
+"""After one of these, a call made before may bring something new."""
+USEFUL: dict[str, tuple[str, ...]] = {"edit": ("path", "old", "new")}
+"""The arguments offered, where they are not just the required ones. `edit` takes one replacement beside its path."""
+
+
+def step_request(request: ModelRequest) -> ModelRequest:
+    """The same request, to be answered by one object: a tool with its arguments, or `answer`."""
+    return _constrained(request, _turns(request), step_schema(request.tools), STEP_TOKENS)
+
+
+def answer_request(request: ModelRequest) -> ModelRequest:
+    """The request for the answer itself: free text, or what the request's own schema demands."""
+    turns = _turns(request)
+    closing = _closing(request)
+    match turns[-1]:
+        case UserMessage() as last:
+            turns = (*turns[:-1], user_text(f"{last.text()}\n\n{closing}"))
+        case _:
+            turns = (*turns, user_text(closing))
+    return _constrained(request, turns, request.schema, ANSWER_TOKENS)
+
+
+def read_step(message: AssistantMessage, call_id: str, request: ModelRequest) -> ToolCall | None:
+    """The call that a step asks for; None where it wants to answer, is no whole object, or asks again for what it already got."""
+    try:
+        step = msgspec.json.decode(message.text(), type=dict[str, object])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+    name = step.pop("tool", None)
+    if not isinstance(name, str) or name not in {tool.name for tool in request.tools}:
+        return None
+    call = ToolCall(call_id, name, json.dumps(step, ensure_ascii=False))
+    return None if _is_pointless(call, _this_run(request.messages)) else call
+
+
+# --- loops ---
+
+
+def _is_pointless(call: ToolCall, run: Sequence[Message]) -> bool:
+    """Whether the call would only bring again what the run already has: made before, and nothing that could have changed its result since.
+
+    A call that failed may come once more when something else was done in between (an edit refused until the file was read).
+    """
+    made = [earlier for message in run if isinstance(message, AssistantMessage) for earlier in message.calls()]
+    alike = [index for index, earlier in enumerate(made) if _same(earlier, call)]
+    if len(made) >= MOST_STEPS or len(alike) >= MOST_ALIKE:
+        return True
+    if not alike:
+        return False
+    since = made[alike[-1] + 1 :]
+    failed = {result.call_id for message in run if isinstance(message, ToolMessage) for result in message.results if result.is_error}
+    if made[alike[-1]].id in failed:
+        return not since
+    return not any(later.name in CHANGING for later in since)
+
+
+def _same(left: ToolCall, right: ToolCall) -> bool:
+    return left.name == right.name and _arguments(left) == _arguments(right)
+
+
+def _arguments(call: ToolCall) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(call.arguments, type=dict[str, object])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return {}
+
+
+def _this_run(messages: Sequence[Message]) -> Sequence[Message]:
+    """What came since the person (or a parent) last spoke."""
+    return messages[_last_word(messages) :]
+
+
+def _last_word(messages: Sequence[Message]) -> int:
+    places = (index for index in range(len(messages) - 1, -1, -1) if isinstance(messages[index], UserMessage))
+    return next(places, 0)
+
+
+# --- the schema of a step ---
+
+
+def step_schema(tools: Sequence[ToolSpec]) -> dict[str, object]:
+    """One branch for each tool, its name first: the model decides what to do before it writes any argument."""
+    return {"anyOf": [*(_branch(tool.name, _offered(tool)) for tool in tools), _branch(ANSWER, {})]}
+
+
+def _branch(name: str, arguments: dict[str, object]) -> dict[str, object]:
+    properties = {"tool": {"const": name}} | arguments
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _offered(tool: ToolSpec) -> dict[str, object]:
+    """The arguments that a small model writes: the required ones or those of `USEFUL`, all demanded, in the order of the tool."""
+    properties, required = tool.parameters.get("properties"), tool.parameters.get("required")
+    known = properties if isinstance(properties, dict) else {}
+    names = USEFUL.get(tool.name) or (required if isinstance(required, list) else ())
+    return {name: _plain(known.get(name, {"type": "string"}), tool.parameters) for name in names if name != "tool"}
+
+
+_KEPT = ("type", "enum", "const", "minItems")
+
+
+def _plain(part: object, root: dict[str, object], depth: int = 4) -> dict[str, object]:
+    """A schema without words, defaults and references: what a grammar needs."""
+    if not isinstance(part, dict) or depth == 0:
+        return {"type": "string"}
+    if isinstance(reference := part.get("$ref"), str):
+        return _plain(_referred(reference, root), root, depth - 1)
+    plain: dict[str, object] = {key: part[key] for key in _KEPT if key in part}
+    if isinstance(items := part.get("items"), dict):
+        plain["items"] = _plain(items, root, depth - 1)
+    if isinstance(properties := part.get("properties"), dict):
+        needed = [name for name in properties if name in part.get("required", ())]
+        plain["properties"] = {name: _plain(properties[name], root, depth - 1) for name in needed}
+        plain |= {"required": needed, "additionalProperties": False}
+    return plain or {"type": "string"}
+
+
+def _referred(reference: str, root: dict[str, object]) -> object:
+    place: object = root
+    for name in reference.removeprefix("#/").split("/"):
+        place = place.get(name) if isinstance(place, dict) else None
+    return place
+
+
+# --- the prompt ---
+
+
+def _constrained(request: ModelRequest, turns: tuple[Message, ...], constraint: dict[str, object] | None, tokens: int) -> ModelRequest:
+    return msgspec.structs.replace(
+        request,
+        system=_system(request),
+        messages=turns,
+        tools=(),
+        max_tokens=min(request.max_tokens or tokens, tokens),
+        schema=constraint,
+    )
+
+
+def _system(request: ModelRequest) -> str:
+    tools = [tool_line(tool.name, list(_offered(tool)), tool.description) for tool in request.tools]
+    tools.append(tool_line(ANSWER, (), "Nothing more to look up or do."))
+    parts = [RULES, "Tools:\n" + "\n".join(tools), "Examples:\n" + "\n".join(example_lines(request.tools))]
+    if own := _own_words(request):
+        parts.append(f"More about this session:\n{own}")
+    return "\n\n".join(parts)
+
+
+def _own_words(request: ModelRequest) -> str:
+    """What the session's prompt says beyond the general part, which is too long for a small model."""
+    text = request.system
+    if request.schema is not None:
+        text = text.removesuffix(schema.told("", request.schema))
+    for general in (prompt.BASE, prompt.WORKER, prompt.DELEGATING):
+        text = text.replace(general, "")
+    return _cut(text.strip(), INSTRUCTION_CHARS)
+
+
+def _closing(request: ModelRequest) -> str:
+    """The last line before the answer. It repeats the question, which a small model has lost after a long result."""
+    if request.schema is not None:
+        return schema.told("", request.schema)
+    run = _this_run(request.messages)
+    asked = run[0].text() if run and isinstance(run[0], UserMessage) else ""
+    if len(run) < 2 or not asked:
+        return "Answer now in plain words, without JSON."
+    return f"Now answer in plain words, without JSON, from the results above: {_cut(asked, 600)}"
+
+
+# --- the history as text ---
+
+
+def _turns(request: ModelRequest) -> tuple[Message, ...]:
+    """Messages of plain text, user and assistant in turn, short enough for the model: long results are shortened first, then old runs go."""
+    room = ((request.model.context or SMALL_CONTEXT) - ANSWER_TOKENS) * CHARS_PER_TOKEN - len(_system(request))
+    for limit in RESULT_CHARS:
+        turns = _flat(request.messages, limit)
+        if sum(map(_length, turns)) <= room:
+            return turns
+    return _flat(_this_run(request.messages), RESULT_CHARS[-1])
+
+
+def _length(message: Message) -> int:
+    return 0 if isinstance(message, ToolMessage) else len(message.text())
+
+
+def _flat(messages: Sequence[Message], limit: int) -> tuple[Message, ...]:
+    turns: list[Message] = []
+    for message in messages:
+        match message:
+            case UserMessage():
+                _say(turns, _cut(message.text(), REQUEST_CHARS))
+            case ToolMessage():
+                _say(turns, "\n\n".join(_result(result, limit) for result in message.results))
+            case AssistantMessage():
+                said = "\n".join([*filter(None, [message.text().strip()]), *map(_step, message.calls())])
+                if said:
+                    turns.append(AssistantMessage((Text(said),)))
+    return tuple(turns)
+
+
+def _say(turns: list[Message], text: str) -> None:
+    """Adds to the user's turn, so that no two follow each other."""
+    if turns and isinstance(last := turns[-1], UserMessage):
+        text = f"{turns.pop() and last.text()}\n\n{text}"
+    turns.append(user_text(text))
+
+
+def _step(call: ToolCall) -> str:
+    return json.dumps({"tool": call.name} | _arguments(call), ensure_ascii=False)
+
+
+def _result(result: ToolResult, limit: int) -> str:
+    what = "failed" if result.is_error else "result"
+    return f"{result.name} {what}:\n{_cut(result.text(), limit)}"
+
+
+def _cut(text: str, most: int) -> str:
+    """The head and the tail of a long text, with a mark between."""
+    if len(text) <= most:
+        return text
+    head = most * 3 // 4
+    return f"{text[:head]}\n… ({len(text) - most} characters left out) …\n{text[-(most - head):]}"

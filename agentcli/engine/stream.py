@@ -1,0 +1,153 @@
+"""One model call: the parts of its stream become delta events and, in the end, one answer. No retry here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from agentcli.engine.control import ActiveModel
+from agentcli.protocol.errors import ProviderError
+from agentcli.protocol.events import AnyEvent, ArgumentsDelta, Failure, Replied, TextDelta, ThinkingDelta
+from agentcli.protocol.messages import AssistantMessage, StopReason, Text, Thinking, ToolCall
+from agentcli.protocol.models import ModelUse, Usage
+from agentcli.providers.base import CallPart, Merge, ModelRequest, StreamPart, TextPart, ThinkingPart
+
+Emit = Callable[[AnyEvent], None]
+
+
+@dataclass
+class Reply:
+    """What one call brought, whole or cut."""
+
+    message: AssistantMessage
+    use: ModelUse
+    usage: Usage
+    cost_usd: float | None
+    duration_ms: int
+    first_ms: int
+    error: ProviderError | None = None
+
+    def event(self, call: int) -> Replied:
+        return Replied(
+            call=call,
+            message=self.message,
+            model=self.use,
+            usage=self.usage,
+            cost_usd=self.cost_usd,
+            duration_ms=self.duration_ms,
+            first_ms=self.first_ms,
+            failure=failure_of(self.error) if self.error else None,
+        )
+
+
+class Cut(Exception):
+    """The call was cancelled: carries what had come, so that it is kept. The cancel itself goes on as its cause."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__("cut")
+        self.reply = reply
+
+
+@dataclass
+class Call:
+    """A model call under way. `quiet`: its text is not for the person (a constrained step)."""
+
+    active: ActiveModel
+    request: ModelRequest
+    emit: Emit
+    quiet: bool = False
+    _merge: Merge = field(init=False)
+    _began: float = field(init=False)
+    _first: float | None = field(init=False, default=None)
+    _names: dict[int, tuple[str, str]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._merge = Merge(self.active.spec.wire)
+        self._began = time.monotonic()
+
+    async def run(self) -> Reply:
+        """The whole answer. A failed call gives a reply with its error.
+
+        Raises:
+            Cut: cancelled; carries what had come.
+        """
+        try:
+            await self._read()
+        except ProviderError as error:
+            return self._reply("error", error)
+        except asyncio.CancelledError as cancel:
+            raise Cut(self._reply("interrupted", None)) from cancel
+        return self._reply("error", None)
+
+    async def _read(self) -> None:
+        feed, show = self._merge.feed, self._show
+        async with aclosing(self.active.provider.stream(self.request)) as parts:
+            async for part in parts:
+                if self._first is None:
+                    self._first = time.monotonic()
+                feed(part)
+                show(part)
+
+    def _show(self, part: StreamPart) -> None:
+        match part:
+            case TextPart(text=text) if text and not self.quiet:
+                self.emit(TextDelta(text=text))
+            case ThinkingPart(text=text) if text:
+                self.emit(ThinkingDelta(text=text))
+            case CallPart():
+                self._show_call(part)
+            case _:
+                pass
+
+    def _show_call(self, part: CallPart) -> None:
+        if part.name or part.index not in self._names:
+            known = self._names.get(part.index, ("", ""))
+            self._names[part.index] = (part.id or known[0], part.name or known[1])
+        if part.arguments:
+            call_id, name = self._names[part.index]
+            self.emit(ArgumentsDelta(call_id=call_id, name=name, text=part.arguments))
+
+    def _reply(self, cut: StopReason, error: ProviderError | None) -> Reply:
+        merge, now = self._merge, time.monotonic()
+        use = self.active.use
+        return Reply(
+            message=with_unique_ids(merge.message(cut)),
+            use=ModelUse(use.requested, use.resolved, use.source, merge.served),
+            usage=merge.usage,
+            cost_usd=merge.usage.priced(self.active.spec.cost),
+            duration_ms=round((now - self._began) * 1000),
+            first_ms=round(((self._first or now) - self._began) * 1000),
+            error=error,
+        )
+
+
+def with_unique_ids(message: AssistantMessage) -> AssistantMessage:
+    """The answer with call ids that are there and differ: services repeat or omit them."""
+    calls = message.calls()
+    if len({call.id for call in calls if call.id}) == len(calls):
+        return message
+    seen: set[str] = set()
+    parts: list[Text | Thinking | ToolCall] = []
+    for index, part in enumerate(message.content):
+        if isinstance(part, ToolCall):
+            name = part.id or f"call_{index}"
+            while name in seen:
+                name = f"{name}_{index}"
+            seen.add(name)
+            part = ToolCall(name, part.name, part.arguments, part.opaque, part.wire)
+        parts.append(part)
+    return AssistantMessage(tuple(parts), message.stop)
+
+
+def failure_of(error: Exception) -> Failure:
+    """An error as data. What is none of ours is an internal error, named by its type."""
+    from agentcli.protocol.errors import AgentError
+
+    if isinstance(error, ProviderError):
+        return Failure(error.kind, error.message, error.exit_code, error.hint, error.provider, error.status)
+    if isinstance(error, AgentError):
+        return Failure(error.kind, error.message, error.exit_code, error.hint)
+    return Failure("internal", f"{type(error).__name__}: {error}", 1, "This is a bug of agentcli; run again with --verbose and report it.")

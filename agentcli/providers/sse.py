@@ -1,0 +1,96 @@
+"""Server-sent events from bytes, however the network cuts them. No HTTP here, and no wire's meaning of an event.
+
+Of the grammar's fields only `data` and `event` are kept: a model call is never resumed by `id`, and `retry` is for browsers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BOM = b"\xef\xbb\xbf"
+LARGEST_EVENT = 32 * 1024 * 1024
+"""Bytes. No service sends a tenth of it in one event; without a bound a hostile one could fill the memory."""
+
+
+class SSEvent(NamedTuple):
+    """One event. `data` is UTF-8 as it came; `whole`: the service answered with one JSON document instead of a stream."""
+
+    data: bytes
+    event: str = "message"
+    whole: bool = False
+
+
+class EventTooLarge(ValueError):
+    """An event of more than `LARGEST_EVENT` bytes."""
+
+
+class Decoder:
+    """Bytes in, events out. Lines end at LF, CRLF or CR and nowhere else; a BOM at the start is skipped; events without data are dropped."""
+
+    def __init__(self) -> None:
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._after_cr = False
+        self._after_lf = False
+        self._started = False
+
+    def feed(self, chunk: bytes) -> list[SSEvent]:
+        """The events that this chunk completes.
+
+        Raises:
+            EventTooLarge: what is pending outgrew the bound.
+        """
+        chunk = self._with_lf_only(chunk)
+        if not chunk:
+            return []
+        self._pending.append(chunk)
+        ends = b"\n\n" in chunk or (self._after_lf and chunk.startswith(b"\n"))
+        self._after_lf = chunk.endswith(b"\n")
+        if not ends:
+            self._size += len(chunk)
+            if self._size > LARGEST_EVENT:
+                raise EventTooLarge
+            return []
+        text, rest = b"".join(self._pending).rsplit(b"\n\n", 1)
+        self._pending = [rest] if rest else []
+        self._size = len(rest)
+        return self._events(text)
+
+    def flush(self) -> list[SSEvent]:
+        """The event that the end of the stream left without its empty line, if any."""
+        text = b"".join(self._pending)
+        self._pending = []
+        return self._events(text) if text else []
+
+    def _with_lf_only(self, chunk: bytes) -> bytes:
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+            self._after_cr = False
+        if not chunk:
+            return chunk
+        self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in chunk else chunk
+
+    def _events(self, text: bytes) -> list[SSEvent]:
+        if not self._started:
+            self._started = True
+            text = text.removeprefix(BOM)
+        events: list[SSEvent] = []
+        for block in text.split(b"\n\n"):
+            event = SSEvent(block[6:]) if block.startswith(b"data: ") and b"\n" not in block else _parsed(block)
+            if event.data:
+                events.append(event)
+        return events
+
+
+def _parsed(block: bytes) -> SSEvent:
+    """An event of any fields. Nearly every event of a model's stream is a single data line and never comes here."""
+    data: list[bytes] = []
+    event = b""
+    for line in block.split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            data.append(value.removeprefix(b" "))
+        elif name == b"event":
+            event = value.removeprefix(b" ")
+    return SSEvent(b"\n".join(data), event.decode("utf-8", "replace") or "message")

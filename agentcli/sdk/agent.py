@@ -1,0 +1,122 @@
+"""The agent: one configuration, and the sessions opened from it. The composition root; async here, its sync twin is in `sync`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from agentcli.config.load import Config, Sources, load
+
+from agentcli.protocol.errors import ConfigError, SessionClosed, UsageError
+from agentcli.protocol.models import Link
+from agentcli.sdk.models import Services
+from agentcli.sdk.options import SessionOptions, read_options
+from agentcli.sdk.session import AsyncSession
+from agentcli.system import environment, folders
+
+CONFIG_ENDINGS = (".hcl", ".acl")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who opens sessions: a program (no person, edits inside the workspace allowed), or a face with a person or none."""
+
+    link: Link = "option"
+    person: bool = False
+    default_mode: str = "accept-edits"
+
+
+@dataclass
+class AsyncAgent:
+    """Made by `create` (a program's config is the whole) or `layered` (the person's and the project's config, as the command line does)."""
+
+    config: Config
+    environ: Mapping[str, str]
+    origin: Origin = field(default_factory=Origin)
+    on_progress: Callable[[object], None] | None = None
+    """Told of downloads (local weights), with `agentcli.providers.weights.Progress`."""
+    _sessions: list[AsyncSession] = field(default_factory=list)
+    _closed: bool = False
+
+    def __post_init__(self) -> None:
+        self.services = Services(self.config, self.environ)
+
+    @classmethod
+    async def create(cls, source: str | Path) -> AsyncAgent:
+        """From HCL text, or the path of an `.hcl` or `.acl` file. That config is the whole: no user or project layer.
+
+        Raises:
+            ConfigError: what is wrong, with file, line and column.
+        """
+        return cls.create_now(source)
+
+    @classmethod
+    def create_now(cls, source: str | Path) -> AsyncAgent:
+        """As `create`, from a place that cannot await."""
+        environ = environment.read()
+        path = _as_path(source)
+        sources = _sources(Path.cwd(), environ)
+        if path is not None:
+            return cls(load(replace(sources, explicit=path, only=True)), environ)
+        return cls(load(replace(sources, text=str(source))), environ)
+
+    @classmethod
+    def layered(
+        cls, cwd: Path, *, explicit: Path | None = None, bare: bool = False, trust: bool = False, origin: Origin | None = None
+    ) -> AsyncAgent:
+        """From defaults, the person's config, the project's and the environment, the nearer winning. Raises ConfigError."""
+        environ = environment.read()
+        named = explicit or (Path(environ["AGENTCLI_CONFIG"]) if environ.get("AGENTCLI_CONFIG") and not bare else None)
+        config = load(replace(_sources(cwd, environ), explicit=named, bare=bare, trust=trust))
+        return cls(config, environ, origin or Origin())
+
+    def session(
+        self, path: str | Path = ".", options: SessionOptions | Mapping[str, Any] | None = None, **keywords: Any
+    ) -> AsyncSession:
+        """Opens a session in a folder.
+
+        Raises:
+            UnknownOption, UsageError: an option is wrong. UnknownModel: nobody has that model. ConfigError: its provider lacks a variable.
+        """
+        if self._closed:
+            raise SessionClosed("the agent is closed.")
+        from agentcli.sdk.assemble import assemble
+
+        cwd = Path(path).expanduser().resolve()
+        if not cwd.is_dir():
+            raise UsageError(f"no such folder: {cwd}.")
+        session = AsyncSession(assemble(self, cwd, read_options(options, keywords)))
+        self._sessions.append(session)
+        return session
+
+    async def close(self) -> None:
+        """Closes every session, connection and child. Safe to call twice."""
+        self._closed = True
+        for session in self._sessions:
+            await session.close()
+        self._sessions.clear()
+        await self.services.aclose()
+
+    async def __aenter__(self) -> AsyncAgent:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _sources(cwd: Path, environ: Mapping[str, str]) -> Sources:
+    return Sources(cwd=cwd, environ=environ, user_dir=folders.config(), data_dir=folders.data(), cache_dir=folders.cache())
+
+
+def _as_path(source: str | Path) -> Path | None:
+    """A path, where the source is one: text with a line break or a brace is config itself."""
+    if isinstance(source, Path):
+        return source
+    text = source.strip()
+    if "\n" in text or "{" in text or "=" in text:
+        return None
+    if text.endswith(CONFIG_ENDINGS) or Path(text).exists():
+        return Path(text).expanduser()
+    raise ConfigError(f"'{text[:80]}' is neither HCL text nor the path of an .hcl or .acl file.")

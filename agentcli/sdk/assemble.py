@@ -1,0 +1,243 @@
+"""Puts one session together: model, rules, tools, prompt, limits, file, bus and orchestrator."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from agentcli.safety.rules import Policy, Rule, parse_rule
+
+from agentcli.agents.delegation import delegation_tools
+from agentcli.agents.held import Held
+from agentcli.agents.kit import Kit, SwitchableModel, TreeLimits
+from agentcli.agents.ledger import TreeLedger
+from agentcli.agents.orchestrator import Orchestrator
+from agentcli.agents.spec import WorkerSpec
+from agentcli.agents.tree import Node
+from agentcli.engine.approvals import Approvals
+from agentcli.engine.calls import Place
+from agentcli.engine.control import RunLimits
+from agentcli.engine.gate import Gate
+from agentcli.engine.history import fold
+from agentcli.engine.loop import Setup
+from agentcli.engine.prompt import PromptFacts, build, find_instructions
+from agentcli.protocol.errors import UsageError
+from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, PermissionMode, SessionStarted
+from agentcli.protocol.messages import Message
+from agentcli.protocol.models import ModelRef
+from agentcli.protocol.names import nearest
+from agentcli.protocol.tools import Tool
+from agentcli.sdk.bus import Bus
+from agentcli.sdk.roster import roster_of
+from agentcli.sdk.session import MAIN, Parts
+from agentcli.store.files import SessionFile, new_session_id
+from agentcli.store.sessions import find, fork, latest, load, project_folder
+from agentcli.system import environment, folders
+from agentcli.tools import BUILTIN
+
+if TYPE_CHECKING:
+    from agentcli.sdk.agent import AsyncAgent
+    from agentcli.sdk.options import SessionOptions
+
+
+@dataclass
+class _Past:
+    """What a session goes on from: nothing, or the events of a file."""
+
+    session_id: str
+    envelopes: Sequence[Envelope] = ()
+    open_file: Callable[[], SessionFile] | None = None
+
+    @property
+    def seq(self) -> int:
+        return max((envelope.seq for envelope in self.envelopes), default=0)
+
+    def model(self) -> str:
+        """The model that the main agent ran on last."""
+        for envelope in reversed(self.envelopes):
+            if envelope.agent_id == MAIN and isinstance(envelope.event, SessionStarted | ModelChanged):
+                return envelope.event.model.resolved
+        return ""
+
+
+def assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions) -> Parts:
+    """All parts of a session in `cwd`. Raises UsageError and its kind for what cannot be."""
+    past = _past(options, cwd)
+    bus = Bus(past.session_id, past.seq)
+    kit = _kit(agent, cwd, options, bus)
+    setup_node = _main(agent, options, kit, past)
+    orchestrator = Orchestrator(kit, roster_of(agent.config, options, cwd), setup_node)
+    tools = _choose_tools((*kit.tools, *delegation_tools(orchestrator)), options)
+    kit.tools = tools
+    setup_node.tool_names = tuple(tool.name for tool in tools)
+    return _parts(agent, options, kit, bus, orchestrator, past)
+
+
+def _past(options: SessionOptions, cwd: Path) -> _Past:
+    root = folders.sessions()
+    if not options.resume and not options.continue_latest:
+        session_id = options.session_id or new_session_id()
+        opener = (lambda: SessionFile.create(project_folder(root, cwd), session_id)) if options.save else None
+        return _Past(session_id, (), opener)
+    path = find(root, options.resume) if options.resume else latest(root, cwd).path
+    loaded = load(path)
+    if options.fork:
+        session_id = options.session_id or new_session_id()
+        return _Past(session_id, loaded.envelopes, lambda: fork(loaded.envelopes, project_folder(root, cwd), session_id))
+    return _Past(path.stem, loaded.envelopes, (lambda: SessionFile.open(path)) if options.save else None)
+
+
+def _kit(agent: AsyncAgent, cwd: Path, options: SessionOptions, bus: Bus) -> Kit:
+    config, services = agent.config, agent.services
+    roots = (cwd, *(path.expanduser().resolve() for path in options.add_dirs))
+    scratch = folders.cache() / "scratch" / bus.session_id
+    limits = config.limits
+    own = config.subagent_model.value if config.subagent_model else ""
+    return Kit(
+        session_id=bus.session_id,
+        publish=bus.publish,
+        catalogue=services.catalogue,
+        connect=services.connect,
+        is_remote=services.is_remote,
+        tools=(*BUILTIN, *options.own_tools),
+        policy=_policy(agent, options, roots, scratch),
+        approvals=Approvals() if agent.origin.person or options.on_approval else None,
+        ledger=TreeLedger(
+            max_usd=_first(options.max_budget_usd, limits.max_budget_usd), max_tokens=_first(options.max_tokens, limits.max_tokens)
+        ),
+        limits=_tree_limits(agent, options),
+        cwd=cwd,
+        roots=roots,
+        scratch=scratch,
+        child_env=environment.child_env(config.key_variables),
+        facts=_facts(agent, options, cwd, roots),
+        fallback_models=tuple(options.fallback_models),
+        subagent_model=options.subagent_model or own,
+        pins=dict(options.workers),
+    )
+
+
+def _tree_limits(agent: AsyncAgent, options: SessionOptions) -> TreeLimits:
+    given, defaults = agent.config.limits, RunLimits()
+    run = RunLimits(
+        max_turns=_first(options.max_turns, given.max_turns),
+        timeout_s=_first(options.timeout_s, given.timeout_s),
+        first_byte_s=given.first_byte_s or defaults.first_byte_s,
+        idle_s=given.idle_s or defaults.idle_s,
+        call_s=given.call_s or defaults.call_s,
+        retries=defaults.retries if given.retries is None else given.retries,
+    )
+    base = TreeLimits()
+    return TreeLimits(
+        max_parallel=options.max_parallel or given.max_parallel or base.max_parallel,
+        max_depth=base.max_depth if given.max_depth is None else given.max_depth,
+        max_agents=base.max_agents if given.max_agents is None else given.max_agents,
+        max_price=given.max_model_price,
+        allowed_models=agent.config.allowed_models,
+        run=run,
+    )
+
+
+def _policy(agent: AsyncAgent, options: SessionOptions, roots: tuple[Path, ...], scratch: Path) -> Policy:
+    given = agent.config.permissions
+    mode = cast(PermissionMode, options.permission_mode or given.mode or agent.origin.default_mode)
+    return Policy(
+        mode=mode,
+        allow=_rules((*given.allow,), options.allowed_tools),
+        ask=_rules((*given.ask,), []),
+        deny=_rules((*given.deny,), options.disallowed_tools),
+        roots=roots,
+        read_roots=(scratch,),
+    )
+
+
+def _rules(given: Sequence[Any], more: Sequence[str]) -> tuple[Rule, ...]:
+    return tuple(parse_rule(text) for text in (*(rule.text for rule in given), *more))
+
+
+def _facts(agent: AsyncAgent, options: SessionOptions, cwd: Path, roots: tuple[Path, ...]) -> PromptFacts:
+    top = next((folder for folder in (cwd, *cwd.parents) if (folder / ".git").exists()), None)
+    return PromptFacts(
+        cwd=cwd,
+        platform=f"{platform.system()} {platform.machine()}",
+        today=datetime.date.today().isoformat(),
+        is_git=top is not None,
+        instructions=find_instructions(cwd, top or cwd),
+        append="\n\n".join(part for part in (agent.config.system_prompt_append, options.append_system_prompt) if part),
+        extra_roots=roots[1:],
+    )
+
+
+def _main(agent: AsyncAgent, options: SessionOptions, kit: Kit, past: _Past) -> Node:
+    """The main agent's node, its model chosen and connected."""
+    name, link = agent.services.starting_model(options.model, agent.origin.link, past.model())
+    resolved = kit.catalogue.resolve(name)
+    if options.effort:
+        if options.effort not in resolved.spec.effort:
+            levels = ", ".join(resolved.spec.effort) or "none"
+            raise UsageError(f"{resolved.ref} has no effort '{options.effort}'; its levels: {levels}.")
+        resolved = type(resolved)(resolved.spec, ModelRef(resolved.ref.provider, resolved.ref.id, options.effort))
+
+    def emit(event: AnyEvent) -> None:
+        kit.publish(MAIN, event)
+
+    held = Held(emit)
+    model = SwitchableModel(kit, kit.activate(resolved, name, link), list(kit.fallback_models))
+    gate = Gate(kit.policy, kit.approvals, kit.remember_rule)
+    return Node(MAIN, MAIN, WorkerSpec(name=MAIN, can_delegate=True), None, emit, held, model, gate, (), state="running")
+
+
+def _choose_tools(tools: Sequence[Tool[Any]], options: SessionOptions) -> tuple[Tool[Any], ...]:
+    """`tools` limits what there is; a bare name among the disallowed takes a tool away altogether. Raises UsageError for unknown names."""
+    names = [tool.name for tool in tools]
+    for wanted in options.tools or ():
+        if wanted not in names:
+            raise UsageError(f"no tool '{wanted}'; nearest: {', '.join(nearest(wanted, tuple(names)))}.")
+    hidden = {name.lower() for name in options.disallowed_tools if "(" not in name}
+    return tuple(tool for tool in tools if (options.tools is None or tool.name in options.tools) and tool.name not in hidden)
+
+
+def _parts(agent: AsyncAgent, options: SessionOptions, kit: Kit, bus: Bus, orchestrator: Orchestrator, past: _Past) -> Parts:
+    node = orchestrator.main
+    file = past.open_file() if past.open_file is not None else None
+    history: list[Message] = fold(past.envelopes) if past.envelopes else []
+    facts = kit.facts
+    main_facts = PromptFacts(**{**facts.__dict__, "own": options.system_prompt or "", "delegates": True, "plan": kit.policy.mode == "plan"})
+    setup = Setup(
+        models=node.model,
+        tools=kit.tools,
+        gate=node.gate,
+        place=Place(MAIN, kit.cwd, kit.roots, kit.scratch, kit.child_env),
+        emit=node.emit,
+        system=build(main_facts),
+        limits=kit.limits.run,
+        control=node.held,
+        ledger=kit.ledger,
+        output_schema=_schema(options.output_schema),
+    )
+    return Parts(
+        kit=kit,
+        bus=bus,
+        node=node,
+        orchestrator=orchestrator,
+        setup=setup,
+        history=history,
+        file=file,
+        notices=agent.config.warnings,
+        resumed=bool(past.envelopes),
+        on_approval=options.on_approval,
+    )
+
+
+def _schema(given: Any) -> dict[str, object] | None:
+    if given is None or isinstance(given, dict):
+        return given
+    return cast(dict[str, object], given.model_json_schema())
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

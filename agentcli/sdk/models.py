@@ -1,0 +1,101 @@
+"""Which models there are for a session and which one it starts on: config, presets of keys in the environment, local models, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agentcli.config.load import Config
+from agentcli.protocol.errors import UnknownModel, UsageError
+from agentcli.protocol.models import Link, ModelSpec, ProviderSpec
+from agentcli.providers.base import Provider
+from agentcli.providers.clients import Clients
+from agentcli.providers.presets import presets_from
+from agentcli.providers.registry import Catalogue, connect
+
+LOCAL = "local"
+NO_MODEL = (
+    "no model to run on. Three ways: set a key such as OPENAI_API_KEY; or write default_model and a providers block into agent.hcl; "
+    "or name one with --model, where `--model local` needs no key and fetches a small model once."
+)
+
+
+@dataclass
+class Services:
+    """The providers and models that one agent can reach; connections are made when first needed and closed together."""
+
+    config: Config
+    environ: Mapping[str, str]
+    catalogue: Catalogue = field(init=False)
+    presets: dict[str, ProviderSpec] = field(init=False)
+    preset_default: str = field(init=False, default="")
+    _connected: dict[str, Provider] = field(default_factory=dict)
+    _specs: dict[str, ProviderSpec] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._clients = Clients()
+        found = presets_from(self.environ)
+        declared = set(self.config.provider_names)
+        self.presets = {spec.name: spec for spec, _, _ in found if spec.name not in declared}
+        models = [model for name in self.config.provider_names for model in self.config.models(name)]
+        for spec, known, default in found:
+            if spec.name in self.presets:
+                models += known
+                self.preset_default = self.preset_default or (f"{spec.name}/{default}" if default else "")
+        models += self._local_models()
+        open_providers = [name for name in self.config.provider_names if not self.config.closed(name)] + list(self.presets)
+        self.catalogue = Catalogue(models, aliases=self.config.aliases, open_providers=open_providers)
+
+    def _local_models(self) -> tuple[ModelSpec, ...]:
+        if LOCAL in self.config.provider_names and self.config.closed(LOCAL):
+            return ()
+        from agentcli.providers.local import local_models
+
+        return local_models()
+
+    def spec(self, provider: str) -> ProviderSpec:
+        """Where a provider is. Raises ConfigError where a variable it needs is not set; UnknownModel where there is none of that name."""
+        if provider not in self._specs:
+            if provider in self.config.provider_names:
+                self._specs[provider] = self.config.provider(provider)
+            elif provider in self.presets:
+                self._specs[provider] = self.presets[provider]
+            elif provider == LOCAL:
+                self._specs[provider] = ProviderSpec(LOCAL, "local", remote=False)
+            else:
+                raise UnknownModel(provider, (*self.config.provider_names, *self.presets))
+        return self._specs[provider]
+
+    def connect(self, provider: str) -> Provider:
+        """The provider, connected once."""
+        if provider not in self._connected:
+            spec = self.spec(provider)
+            self._connected[provider] = connect(spec, self._clients)
+        return self._connected[provider]
+
+    def is_remote(self, provider: str) -> bool:
+        return self.spec(provider).remote
+
+    async def aclose(self) -> None:
+        for provider in self._connected.values():
+            await provider.aclose()
+        self._connected.clear()
+        await self._clients.aclose()
+
+    def starting_model(self, asked: str | None, link: Link, resumed: str) -> tuple[str, Link]:
+        """The name of a session's first model and the link that decided it.
+
+        Raises:
+            UsageError: nothing names one; tells the three ways.
+        """
+        if asked:
+            return asked, link
+        if resumed:
+            return resumed, "session"
+        if named := self.environ.get("AGENTCLI_MODEL", "").strip():
+            return named, "environment"
+        if self.config.default_model is not None:
+            return self.config.default_model.value, self.config.default_model.link
+        if self.preset_default:
+            return self.preset_default, "default"
+        raise UsageError(NO_MODEL)

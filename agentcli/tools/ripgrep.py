@@ -1,0 +1,84 @@
+"""Finding and running ripgrep for `glob` and `grep`: one call below one folder, ignore files respected, bytes out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentcli.protocol.errors import ToolError, UsageError
+from agentcli.protocol.tools import ToolContext
+from agentcli.system import processes
+from agentcli.tools import files
+
+TIME_LIMIT_S = 30.0
+OUTPUT_LIMIT = 16_000_000
+"""Bytes of output looked at."""
+
+COMMON = ("--no-config", "--no-require-git", "--no-messages", "--color=never", "--null")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What ripgrep printed. `note` says, in words for the model, why that is not all; "" where it is."""
+
+    output: bytes
+    note: str = ""
+
+
+async def search(ctx: ToolContext, folder: Path, words: Sequence[str], *, names: Sequence[str] = (), hidden: bool = False) -> Found:
+    """Runs ripgrep in a folder; paths come out as `./…`. That nothing matches is no error. `names`: only files of these name patterns.
+
+    They go as a file type: ripgrep's own `--glob` would bring ignored files back. A type brings hidden ones back: see `is_hidden`.
+
+    Raises:
+        ToolError: `no_ripgrep`; `bad_pattern`, with ripgrep's own words, where it refuses the pattern or the type.
+    """
+    argv = [_binary(ctx.child_env.get("PATH", "")), *COMMON]
+    for name in names:
+        argv += ["--type-add", f"wanted:{name}"]
+    argv += ["--type", "wanted"] if names else []
+    argv += ["--hidden", "--glob", "!.git"] if hidden else []
+    try:
+        done = await processes.run([*argv, *words], cwd=folder, env=ctx.child_env, timeout_s=TIME_LIMIT_S, max_output=OUTPUT_LIMIT)
+    except UsageError as error:
+        raise ToolError(f"ripgrep cannot be run: {error.message}", code="no_ripgrep") from error
+    complaint = done.stderr.decode("utf-8", "replace").strip()
+    if done.exit_code not in (0, 1, None) and complaint:
+        raise ToolError(complaint.removeprefix("rg: "), code="bad_pattern")
+    if done.timed_out:
+        return Found(done.stdout, f"stopped after {TIME_LIMIT_S:.0f} s, so this is not all: search a smaller folder")
+    return Found(done.stdout, "too much to look at all of it: narrow the search" if done.truncated else "")
+
+
+def _binary(search_path: str) -> str:
+    """The program of the `ripgrep` package, which lies beside this interpreter, else the one on the PATH."""
+    import sysconfig
+
+    name = "rg.exe" if os.name == "nt" else "rg"
+    for folder in (sysconfig.get_path("scripts"), str(Path(sys.executable).parent)):
+        if os.access(candidate := Path(folder, name), os.X_OK):
+            return str(candidate)
+    import shutil
+
+    if found := shutil.which("rg", path=search_path):
+        return found
+    raise ToolError("ripgrep (rg) was not found: install it, or 'pip install ripgrep==14.1.0'", code="no_ripgrep")
+
+
+def is_hidden(path: str) -> bool:
+    """Whether any part of a relative path starts with a dot."""
+    return path.startswith(".") or "/." in path
+
+
+def relative(raw: bytes) -> str:
+    """A path as ripgrep prints it, without its `./`; bytes that are no UTF-8 survive as lone surrogates."""
+    return os.fsdecode(raw.removeprefix(b"./"))
+
+
+def shown(folder: str, path: str) -> str:
+    """A found path as the model may name it again: below the folder as the model named that."""
+    joined = os.path.normpath(os.path.join(folder, path)) if folder else path  # noqa: PTH118
+    return files.plain_name(joined)

@@ -1,0 +1,179 @@
+"""The flags of `agentcli [PROMPT]`, turned into what one run is asked to do. No work happens here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agentcli.protocol.errors import UsageError
+from agentcli.protocol.names import permission_mode
+
+COMMANDS_HELP = """Commands (only as the first word): models, agents, sessions, config, local, compare; see agentcli COMMAND --help.
+
+Exit codes: 0 done, 1 failed, 2 usage or config, 41 authentication, 53 turn limit, 54 budget, 75 transient, 124 time limit, 130 Ctrl-C, 143 SIGTERM."""
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+    stream_json = "stream-json"
+
+
+class InputFormat(StrEnum):
+    text = "text"
+    stream_json = "stream-json"
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.command(epilog=COMMANDS_HELP)
+def run(
+    prompt: Annotated[list[str] | None, typer.Argument(help="The first message; `-` reads standard input.")] = None,
+    print_: Annotated[bool, typer.Option("-p", "--print", help="One shot: the answer goes to stdout, then the program ends.")] = False,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="provider/id[:effort], an alias, a human name, or local.")] = None,
+    subagent_model: Annotated[str | None, typer.Option(help="Default model of workers whose definition names none.")] = None,
+    worker: Annotated[list[str] | None, typer.Option(metavar="NAME=MODEL", help="Pins a worker's model for this run; repeatable.")] = None,
+    effort: Annotated[str | None, typer.Option(help="Thinking effort, where the model has levels.")] = None,
+    fallback_model: Annotated[str | None, typer.Option(metavar="A,B", help="Tried in order when the model stays unavailable.")] = None,
+    output_format: Annotated[Format, typer.Option(help="What goes to stdout.")] = Format.text,
+    input_format: Annotated[InputFormat, typer.Option(help="What is read from stdin.")] = InputFormat.text,
+    include_partial_messages: Annotated[bool, typer.Option(help="stream-json: also the pieces of answers.")] = False,
+    json_schema: Annotated[str | None, typer.Option(metavar="FILE|TEXT", help="The answer must validate against this JSON schema.")] = None,
+    output_last_message: Annotated[Path | None, typer.Option("-o", "--output-last-message", metavar="FILE", help="Also write the answer here.")] = None,
+    continue_: Annotated[bool, typer.Option("-c", "--continue", help="Go on with the latest session of this folder.")] = False,
+    resume: Annotated[str | None, typer.Option("-r", "--resume", metavar="ID", help="Go on with this session.")] = None,
+    fork_session: Annotated[bool, typer.Option(help="Go on in a copy; the session itself stays.")] = False,
+    session_id: Annotated[str | None, typer.Option(help="The id of the new session.")] = None,
+    no_session: Annotated[bool, typer.Option(help="Keep no session file.")] = False,
+    permission_mode: Annotated[str | None, typer.Option(metavar="MODE", help="default, accept-edits, plan, auto or bypass.")] = None,
+    allowed_tools: Annotated[list[str] | None, typer.Option(metavar="RULES", help="Allow without asking: bash(git status),edit …")] = None,
+    disallowed_tools: Annotated[list[str] | None, typer.Option(metavar="RULES", help="Refuse: bash(rm),web_fetch …")] = None,
+    tools: Annotated[str | None, typer.Option(metavar="A,B", help="Only these tools exist.")] = None,
+    max_turns: Annotated[int | None, typer.Option(min=1, help="Most model calls.")] = None,
+    max_budget_usd: Annotated[float | None, typer.Option(min=0, help="Most USD, over all agents.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens, over all agents.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="Most seconds.")] = None,
+    max_parallel: Annotated[int | None, typer.Option(min=1, help="Most workers at once.")] = None,
+    system_prompt: Annotated[str | None, typer.Option(help="In place of the built-in prompt.")] = None,
+    system_prompt_file: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
+    append_system_prompt: Annotated[str | None, typer.Option(help="Added to the prompt.")] = None,
+    append_system_prompt_file: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Run as this worker.")] = None,
+    agents: Annotated[str | None, typer.Option(metavar="JSON", help='More workers: {"name": {"description": …, "prompt": …, "model": …}}.')] = None,
+    add_dir: Annotated[list[Path] | None, typer.Option(metavar="DIR", help="One more folder to work in; repeatable.")] = None,
+    cwd: Annotated[Path | None, typer.Option("-C", "--cwd", metavar="DIR", help="Work in this folder.")] = None,
+    bare: Annotated[bool, typer.Option("--bare", help="No user or project config.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Trust this folder's config, and remember it.")] = False,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="This config file; naming it trusts it.")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="More progress on stderr.")] = False,
+    color: Annotated[str, typer.Option(metavar="auto|always|never")] = "auto",
+) -> None:
+    """A terminal coding agent that delegates to workers, each on a model of its own."""
+    given = locals()
+    words = " ".join(given.pop("prompt") or [])
+    from agentcli.ui.oneshot import OneShot, run_oneshot
+
+    folder = (cwd or Path()).expanduser().resolve()
+    if not folder.is_dir():
+        raise UsageError(f"--cwd: no such folder: {folder}.")
+    interactive = not print_ and output_format is Format.text and sys.stdin.isatty() and sys.stdout.isatty()
+    if interactive:
+        raise UsageError("the interactive session is not there yet: give a prompt with -p.", hint='Try: agentcli -p "What does this project do?"')
+    shot = OneShot(
+        prompt=words,
+        cwd=folder,
+        output_format=output_format.value,
+        input_format=input_format.value,
+        include_partial=include_partial_messages,
+        verbosity="quiet" if quiet else "verbose" if verbose else "normal",
+        last_message=output_last_message,
+        config=config,
+        bare=bare,
+        trust=trust,
+        json_schema=json_schema or "",
+        options=session_options(given),
+    )
+    raise typer.Exit(run_oneshot(shot))
+
+
+SAME = ("model", "subagent_model", "effort", "resume", "session_id", "max_turns", "max_budget_usd", "max_tokens", "max_parallel", "agent")
+"""Flags whose session option has the same name."""
+
+
+def session_options(given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a session that the flags ask for; a flag that was not given asks for nothing. Raises UsageError."""
+    options: dict[str, Any] = {name: given[name] for name in SAME if given[name] is not None}
+    options |= {
+        "continue_latest": given["continue_"],
+        "fork": given["fork_session"],
+        "save": not given["no_session"],
+        "workers": pins(given["worker"] or []),
+        "fallback_models": rules([given["fallback_model"] or ""]),
+        "allowed_tools": rules(given["allowed_tools"] or []),
+        "disallowed_tools": rules(given["disallowed_tools"] or []),
+        "add_dirs": given["add_dir"] or [],
+        "timeout_s": given["timeout"],
+        "tools": None if given["tools"] is None else rules([given["tools"]]),
+        "system_prompt": _text(given["system_prompt"], given["system_prompt_file"], "--system-prompt-file"),
+        "append_system_prompt": _text(given["append_system_prompt"], given["append_system_prompt_file"], "--append-system-prompt-file"),
+        "agents_json": _json(given["agents"]),
+    }
+    if given["permission_mode"] is not None:
+        mode = permission_mode(given["permission_mode"])
+        if mode is None:
+            raise UsageError(f"--permission-mode: no mode '{given['permission_mode']}'; it is default, accept-edits, plan, auto or bypass.")
+        options["permission_mode"] = mode
+    return options
+
+
+def pins(given: list[str]) -> dict[str, str]:
+    """`NAME=MODEL` pairs. Raises UsageError for anything else."""
+    out: dict[str, str] = {}
+    for text in given:
+        name, equals, model = text.partition("=")
+        if not (name.strip() and equals and model.strip()):
+            raise UsageError(f"--worker: '{text}' is not NAME=MODEL.", hint="For example: --worker scout=openai/gpt-4o-mini")
+        out[name.strip()] = model.strip()
+    return out
+
+
+def rules(given: list[str]) -> list[str]:
+    """Rules of several lists, each parted by commas outside brackets: `bash(git log, -p),read`."""
+    out: list[str] = []
+    for text in given:
+        depth, word = 0, ""
+        for char in text:
+            if char == "," and depth == 0:
+                out.append(word.strip())
+                word = ""
+                continue
+            depth += (char == "(") - (char == ")" and depth > 0)
+            word += char
+        out.append(word.strip())
+    return [word for word in out if word]
+
+
+def _text(given: str | None, file: Path | None, flag: str) -> str | None:
+    if file is None:
+        return given
+    try:
+        return file.expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{flag}: cannot read {file}: {error}.") from error
+
+
+def _json(given: str | None) -> str | None:
+    if given is None:
+        return None
+    try:
+        json.loads(given)
+    except ValueError as error:
+        raise UsageError(f"--agents: this is no JSON ({error}).") from error
+    return given

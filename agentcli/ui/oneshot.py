@@ -1,0 +1,191 @@
+"""One shot: a prompt in, an answer out, one exit code. Print mode and everything that scripts use comes through here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agentcli.protocol.errors import AgentError, Interrupted, Terminated, UsageError
+from agentcli.protocol.events import Envelope, Failure
+from agentcli.sdk.agent import AsyncAgent, Origin
+from agentcli.sdk.session import AsyncSession
+from agentcli.ui.printing import OutputFormat, Sink, make_sink
+from agentcli.ui.progress import Verbosity
+from agentcli.ui.stdin import read_messages, read_prompt
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """What the command line asks for. `options` are those of a session; `prompt` "" reads standard input."""
+
+    prompt: str = ""
+    cwd: Path = field(default_factory=Path.cwd)
+    output_format: OutputFormat = "text"
+    input_format: str = "text"
+    include_partial: bool = False
+    verbosity: Verbosity = "normal"
+    last_message: Path | None = None
+    config: Path | None = None
+    bare: bool = False
+    trust: bool = False
+    json_schema: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class _Stop:
+    """Where a signal goes: to the session once there is one, else straight to the run."""
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.session: AsyncSession | None = None
+        self.reason: AgentError | None = None
+        self._task = task
+
+    def on_signal(self, error: AgentError) -> None:
+        second = self.reason is not None
+        self.reason = self.reason or error
+        if self.session is not None and self.session.busy and not second:
+            self.session.stop(error)
+        else:
+            self._task.cancel()
+
+
+def run_oneshot(shot: OneShot) -> int:
+    """Runs it to the end and gives the exit code. Every end passes the sink once, so JSON modes have exactly one result."""
+    return asyncio.run(_run(shot))
+
+
+async def _run(shot: OneShot) -> int:
+    sink: Sink | None = None
+    failure: Failure | None = None
+    task = asyncio.current_task()
+    assert task is not None
+    stop = _Stop(task)
+    _catch_signals(stop)
+    try:
+        sink = make_sink(
+            shot.output_format,
+            sys.stdout,
+            sys.stderr,
+            include_partial=shot.include_partial,
+            verbosity=shot.verbosity,
+            last_message=shot.last_message,
+            session_id=str(shot.options.get("session_id") or ""),
+        )
+        await _converse(shot, sink, stop)
+    except AgentError as error:
+        failure = _failure(error)
+    except asyncio.CancelledError:
+        failure = _failure(stop.reason or Interrupted("interrupted."))
+    if sink is None:
+        assert failure is not None
+        sys.stderr.write(f"agentcli: {failure.line()}\n")
+        return failure.exit_code
+    if stop.reason is not None:
+        failure = _failure(stop.reason)
+    return sink.finish(failure)
+
+
+async def _converse(shot: OneShot, sink: Sink, stop: _Stop) -> None:
+    prompt = await _prompt(shot)
+    agent = AsyncAgent.layered(
+        shot.cwd, explicit=shot.config, bare=shot.bare, trust=shot.trust, origin=Origin(link="flag", person=False, default_mode="default")
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(agent.close)
+        agent.on_progress = _progress(sink)
+        options = dict(shot.options)
+        if shot.json_schema:
+            options["output_schema"] = read_schema(shot.json_schema)
+        session = agent.session(shot.cwd, options)
+        stop.session = session
+        session.listen(_feeding(sink, session))
+        for notice in prompt.notices:
+            session.start()
+            session.notice(notice)
+        if shot.input_format == "stream-json":
+            await _follow(shot, session)
+        else:
+            await session.run(prompt.text)
+
+
+async def _prompt(shot: OneShot) -> Any:
+    if shot.input_format == "stream-json":
+        return read_prompt(shot.prompt or "-", None)
+    prompt = await asyncio.to_thread(read_prompt, shot.prompt, sys.stdin)
+    if not prompt.text.strip():
+        raise UsageError("no prompt: give one as an argument or on standard input.", hint='Try: agentcli -p "What does this project do?"')
+    return prompt
+
+
+async def _follow(shot: OneShot, session: AsyncSession) -> None:
+    """Each message of the input starts a run when the one before has ended."""
+    messages = read_messages(sys.stdin, session.notice)
+    while (message := await asyncio.to_thread(next, messages, None)) is not None:
+        outcome = await session.run(message)
+        if outcome.failure is not None:
+            return
+
+
+def _feeding(sink: Sink, session: AsyncSession) -> Callable[[Envelope], None]:
+    def feed(envelope: Envelope) -> None:
+        sink.feed(envelope)
+        if sink.reader_gone:
+            session.stop(Interrupted("nobody reads the output any more."))
+
+    return feed
+
+
+def _progress(sink: Sink) -> Callable[[object], None]:
+    return lambda progress: sink.download(progress)
+
+
+def read_schema(given: str) -> dict[str, Any]:
+    """A JSON schema from text or from a file. Raises UsageError."""
+    text, name = given, "--json-schema"
+    if not given.lstrip().startswith("{"):
+        name = given
+        try:
+            text = Path(given).expanduser().read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--json-schema: cannot read {given}: {error}.") from error
+    try:
+        schema = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{name}: this is no JSON ({error}).") from error
+    if not isinstance(schema, dict):
+        raise UsageError(f"{name}: a JSON schema is an object, this is {type(schema).__name__}.")
+    _check_schema(schema, name)
+    return schema
+
+
+def _check_schema(schema: dict[str, Any], name: str) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise UsageError(f"{name}: no valid JSON schema: {error.message}.") from error
+
+
+def _catch_signals(stop: _Stop) -> None:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, stop.on_signal, Interrupted("interrupted."))
+    loop.add_signal_handler(signal.SIGTERM, stop.on_signal, Terminated("terminated by a signal."))
+    with contextlib.suppress(AttributeError, ValueError):
+        loop.add_signal_handler(signal.SIGHUP, stop.on_signal, Terminated("the terminal is gone."))
+
+
+def _failure(error: AgentError) -> Failure:
+    provider, status = getattr(error, "provider", ""), getattr(error, "status", None)
+    return Failure(error.kind, error.message, error.exit_code, error.hint, provider, status)
+
+
+__all__ = ["OneShot", "read_schema", "run_oneshot"]

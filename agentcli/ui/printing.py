@@ -1,0 +1,204 @@
+"""Print mode: one sink for each output format. A sink is fed envelopes and finished once; it knows the protocol and what it is handed.
+
+A format more is a sink more. Nothing here runs an agent, and nothing here raises for a reader that went away.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Literal, TextIO
+
+from agentcli.protocol.errors import StorageError
+from agentcli.protocol.events import CallStarted, Envelope, Failure, Replied, TextDelta
+from agentcli.protocol.jsonline import json_line
+from agentcli.protocol.text import Cleaner
+from agentcli.ui.output import LastMessage, Output
+from agentcli.ui.progress import Progress, Verbosity
+from agentcli.ui.result import Limits, result_of
+from agentcli.ui.stream_json import StreamJson, line_uuid
+from agentcli.ui.tally import MAIN, Ending, Tally
+
+OutputFormat = Literal["text", "json", "stream-json"]
+
+
+def make_sink(
+    output_format: OutputFormat,
+    stdout: TextIO | None,
+    stderr: TextIO | None,
+    *,
+    include_partial: bool = False,
+    verbosity: Verbosity = "normal",
+    last_message: Path | None = None,
+    session_id: str = "",
+    limits: Limits | None = None,
+) -> Sink:
+    """The sink of a format.
+
+    Args:
+        include_partial: stream-json carries the pieces of answers as `stream_event` lines.
+        last_message: the file that gets the answer's text in the end.
+        session_id: what the result says where the run failed before its first event.
+        limits: context and output limits of a model by its resolved name, for `modelUsage`.
+
+    Raises:
+        UsageError: `last_message` cannot be a file.
+    """
+    out, err = Output(stdout), Output(stderr)
+    last = LastMessage(last_message) if last_message is not None else None
+    tally = Tally()
+    tally.session_id = session_id
+    match output_format:
+        case "text":
+            return TextSink(out, err, tally, verbosity, last)
+        case "json":
+            progress = Progress(err, tally, verbosity, steps=err.terminal)
+            return JsonSink(out, progress, tally, last, limits or no_limits)
+        case "stream-json":
+            progress = Progress(err, tally, verbosity, steps=err.terminal and not out.terminal)
+            return StreamJsonSink(out, progress, tally, last, limits or no_limits, include_partial=include_partial)
+
+
+class Sink(ABC):
+    """Feed it every envelope of the session, then finish it, once, whatever happened."""
+
+    def __init__(self, out: Output, progress: Progress, tally: Tally, last: LastMessage | None) -> None:
+        self.tally = tally
+        self._out = out
+        self._last = last
+        self._progress = progress
+        self._ending: Ending | None = None
+
+    @property
+    def reader_gone(self) -> bool:
+        """Whether nobody reads standard output any more, so that going on is of no use."""
+        return self._out.closed or self._out.fault is not None
+
+    def feed(self, envelope: Envelope) -> None:
+        """Takes one envelope; after `finish` it is passed over."""
+        if self._ending is not None:
+            return
+        self.tally.feed(envelope)
+        self._progress.feed(envelope)
+        self._show(envelope)
+
+    def finish(self, failure: Failure | None = None) -> int:
+        """Prints the end and gives the process's exit code. A second call prints nothing and gives the same code.
+
+        `failure` is what ended the run where no event tells it (a signal, a crash, a wrong option); it goes before what events told.
+        """
+        if self._ending is not None:
+            return self._ending.exit_code
+        ending = self._keep_last(self.tally.ending(failure))
+        self._ending = ending
+        self._print_end(ending)
+        self._progress.end(ending)
+        if self._out.fault is None:
+            return ending.exit_code
+        self._progress.fault(f"cannot write to standard output: {self._out.fault.strerror}.")
+        self._ending = Ending(ending.status, ending.failure, ending.exit_code or 1)
+        return self._ending.exit_code
+
+    def _keep_last(self, ending: Ending) -> Ending:
+        if self._last is None:
+            return ending
+        try:
+            self._last.write(self.tally.text)
+        except StorageError as error:
+            failure = Failure(error.kind, error.message, error.exit_code, error.hint)
+            return ending if ending.failure else Ending("error", failure, error.exit_code)
+        return ending
+
+    @abstractmethod
+    def _show(self, envelope: Envelope) -> None: ...
+
+    @abstractmethod
+    def _print_end(self, ending: Ending) -> None: ...
+
+
+class TextSink(Sink):
+    """The answer and nothing else. On a terminal the main agent's words appear as they come, cleaned of control characters."""
+
+    def __init__(self, out: Output, err: Output, tally: Tally, verbosity: Verbosity, last: LastMessage | None) -> None:
+        progress = Progress(err, tally, verbosity, steps=err.terminal, before=self._end_line)
+        super().__init__(out, progress, tally, last)
+        self._cleaner = Cleaner()
+        self._mid_line = False
+        self._streamed = False
+
+    def _show(self, envelope: Envelope) -> None:
+        if not self._out.terminal or envelope.agent_id != MAIN:
+            return
+        match envelope.event:
+            case CallStarted():
+                self._streamed = False
+            case TextDelta(text=text):
+                self._live(self._cleaner.feed(text))
+                self._streamed = True
+            case Replied(message=message, failure=failure):
+                if not self._streamed and failure is None:
+                    self._live(self._cleaner.feed(message.text()))
+                self._live(self._cleaner.flush())
+                self._end_line()
+            case _:
+                pass
+
+    def _live(self, shown: str) -> None:
+        if shown:
+            self._out.text(shown)
+            self._mid_line = not shown.endswith("\n")
+
+    def _end_line(self) -> None:
+        if self._mid_line:
+            self._mid_line = False
+            self._out.text("\n")
+
+    def _print_end(self, ending: Ending) -> None:
+        self._live(self._cleaner.flush())
+        self._end_line()
+        if self._out.terminal:
+            return
+        text = answer_of(self.tally, ending)
+        if text:
+            self._out.text(text if text.endswith("\n") else f"{text}\n")
+
+
+class JsonSink(Sink):
+    """The result object, one line, in the end."""
+
+    def __init__(self, out: Output, progress: Progress, tally: Tally, last: LastMessage | None, limits: Limits) -> None:
+        super().__init__(out, progress, tally, last)
+        self._limits = limits
+
+    def _show(self, envelope: Envelope) -> None:
+        pass
+
+    def _print_end(self, ending: Ending) -> None:
+        tally = self.tally
+        uuid = line_uuid(tally.session_id, tally.seq, -1)
+        self._out.write(json_line(result_of(tally, ending, uuid, self._limits)) + b"\n")
+
+
+class StreamJsonSink(JsonSink):
+    """Every event as a line when it happens, the result object as the last. Where a person watches both streams, the lines say it all."""
+
+    def __init__(
+        self, out: Output, progress: Progress, tally: Tally, last: LastMessage | None, limits: Limits, *, include_partial: bool
+    ) -> None:
+        super().__init__(out, progress, tally, last, limits)
+        self._stream = StreamJson(tally, include_partial=include_partial)
+
+    def _show(self, envelope: Envelope) -> None:
+        for line in self._stream.lines(envelope):
+            self._out.write(json_line(line) + b"\n")
+
+
+def answer_of(tally: Tally, ending: Ending) -> str:
+    """What a script gets on standard output: a whole answer, or one that the model itself cut off; no words of a run that failed else."""
+    if ending.failure is None or ending.failure.kind in ("answer_cut", "worker_failed", "storage"):
+        return tally.text
+    return ""
+
+
+def no_limits(_: str) -> tuple[int | None, int | None]:
+    return None, None

@@ -1,0 +1,144 @@
+"""What goes on, as plain lines on stderr: tool calls, workers, retries, notices, and the one line of an error. Never the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from agentcli.protocol.events import (
+    AgentFinished,
+    AgentSpawned,
+    CallStarted,
+    Compacted,
+    Envelope,
+    FellBack,
+    ModelChanged,
+    Notice,
+    Replied,
+    RetryScheduled,
+    RunFinished,
+    SessionStarted,
+    StateChanged,
+    ToolFinished,
+    ToolStarted,
+)
+from agentcli.protocol.models import ModelUse
+from agentcli.protocol.text import clean
+from agentcli.ui.amounts import count, duration, money, tokens
+from agentcli.ui.output import Output
+from agentcli.ui.tally import MAIN, AgentTally, Ending, Tally
+
+Verbosity = Literal["quiet", "normal", "verbose"]
+"""`quiet`: errors only. `normal`: also notices, retries and workers, and tool calls where a person watches. `verbose`: everything."""
+
+LONGEST_LINE = 200
+
+
+class Progress:
+    """`steps`: whether tool calls are shown at normal verbosity. `before` is called ahead of each line, to end a line begun elsewhere."""
+
+    def __init__(self, err: Output, tally: Tally, verbosity: Verbosity, *, steps: bool, before: Callable[[], None] | None = None) -> None:
+        self._err = err
+        self._tally = tally
+        self._verbosity = verbosity
+        self._steps = steps or verbosity == "verbose"
+        self._before = before
+
+    def feed(self, envelope: Envelope) -> None:
+        if self._verbosity == "quiet":
+            if isinstance(envelope.event, Notice) and envelope.event.level == "error":
+                self._line(f"error: {envelope.event.text}")
+            return
+        agent = self._tally.agent(envelope.agent_id)
+        for text in self._said(envelope, agent):
+            self._line(text)
+
+    def end(self, ending: Ending) -> None:
+        """The error, whole, and at `verbose` what it all came to."""
+        if ending.failure is not None:
+            self._line(f"error: {ending.failure.line()}", limit=None)
+        if self._verbosity == "verbose":
+            tally = self._tally
+            parts = (count(tally.main.turns, "turn"), tokens(tally.usage.total), money(tally.cost_usd), duration(tally.duration_ms))
+            self._line(" · ".join(parts))
+
+    def fault(self, text: str) -> None:
+        self._line(f"error: {text}", limit=None)
+
+    def _said(self, envelope: Envelope, agent: AgentTally) -> list[str]:
+        match envelope.event:
+            case ToolStarted(name=name, title=title) if self._steps:
+                return [f"· {whose(agent)}{name} {title}"]
+            case Notice(level=level, text=text):
+                return [text if level == "info" else f"{level}: {text}"]
+            case RetryScheduled() as event:
+                wait = duration(round(event.delay_s * 1000))
+                return [f"{whose(agent)}retry {event.attempt} of {event.limit} in {wait}: {event.failure.message}"]
+            case FellBack(left=left, model=model, failure=failure):
+                return [f"{whose(agent)}{left} is given up ({failure.message}); going on with {model.resolved}"]
+            case ModelChanged(model=model, note=note):
+                return [f"{whose(agent)}model: {decided(model)} {note}"]
+            case Compacted(tokens_before=before, tokens_after=after):
+                return [f"{whose(agent)}history compacted from {tokens(before)} to {tokens(after)}"]
+            case RunFinished(denials=denials):
+                return [f"not permitted: {whose(agent)}{denial}" for denial in denials]
+            case AgentSpawned() as event:
+                return spawned(agent, event)
+            case AgentFinished() as event:
+                return [finished(agent, event)]
+            case _ if self._verbosity == "verbose":
+                return details(envelope, agent)
+            case _:
+                return []
+
+    def _line(self, text: str, limit: int | None = LONGEST_LINE) -> None:
+        line = " ".join(clean(text, keep_newlines=False).split())
+        if limit is not None and len(line) > limit:
+            line = f"{line[: limit - 1]}…"
+        if self._before is not None:
+            self._before()
+        self._err.text(f"{line}\n")
+
+
+def whose(agent: AgentTally) -> str:
+    return "" if agent.id == MAIN else f"{agent.name}: "
+
+
+def decided(use: ModelUse) -> str:
+    return f"{use.resolved} ({use.source})"
+
+
+def spawned(agent: AgentTally, event: AgentSpawned) -> list[str]:
+    label = f" [{event.label}]" if event.label and event.label != event.name else ""
+    background = ", in the background" if event.background else ""
+    note = f"; {event.note}" if event.note else ""
+    return [f"→ {agent.name}{label} on {decided(event.model)}{background}{note}"]
+
+
+def finished(agent: AgentTally, event: AgentFinished) -> str:
+    sums = (count(agent.turns, "turn"), tokens(agent.usage.total), money(agent.cost_usd), duration(event.duration_ms))
+    mark = {"completed": "✓", "failed": "✗", "cancelled": "-"}[event.status]
+    why = f": {event.failure.line()}" if event.failure is not None and event.status == "failed" else ""
+    return f"{mark} {agent.name} {event.status} · {' · '.join(sums)}{why}"
+
+
+def details(envelope: Envelope, agent: AgentTally) -> list[str]:
+    """What only someone who looks for the reason of something wants to read."""
+    match envelope.event:
+        case SessionStarted(model=model, permission_mode=mode, cwd=cwd):
+            return [f"session {envelope.session_id} in {cwd} on {decided(model)}, mode {mode}"]
+        case CallStarted(call=call, model=model, attempt=attempt):
+            again = f", attempt {attempt}" if attempt > 1 else ""
+            return [f"{whose(agent)}call {call} to {model.resolved}{again}"]
+        case Replied(failure=failure) as event:
+            if failure is not None:
+                return [f"{whose(agent)}call {event.call} failed after {duration(event.duration_ms)}: {failure.line()}"]
+            served = f", served by {event.model.served}" if event.model.served else ""
+            return [f"{whose(agent)}call {event.call} answered in {duration(event.duration_ms)}, {tokens(event.usage.total)}{served}"]
+        case ToolFinished(result=result, duration_ms=took):
+            first = next(iter(result.text().splitlines()), "")
+            return [f"{whose(agent)}{result.name} {'failed' if result.is_error else 'done'} in {duration(took)}: {first}"]
+        case StateChanged(state=state, detail=detail) if agent.id != MAIN:
+            return [f"{agent.name} is {state} {detail}"]
+        case _:
+            return []
