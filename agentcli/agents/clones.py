@@ -28,6 +28,8 @@ HEAVY = (
     ".next", ".nuxt", ".terraform", ".direnv", ".eggs", "*.pyc", ".DS_Store",
 )  # fmt: skip
 """What is made anew from the rest: not copied from a folder that is no repository, and no loss where a clone ignores it."""
+MADE_ANEW = (*HEAVY, "target", "coverage", "htmlcov", ".coverage", "*.egg-info", "*.o", "*.class")
+"""Ignored results of builds that nobody misses either. Others may be what the worker was asked for, and count as unsaved."""
 
 _LOCAL_KEYS = r"^core\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|excludesfile|attributesfile)$"
 
@@ -35,8 +37,9 @@ _LOCAL_KEYS = r"^core\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunic
 class Clone(Struct, frozen=True):
     """A clone and where it came from. `prefix` is "" or its place in the workspace (`vendor/lib/`), for a repository inside another.
 
-    `start` is the tree that the worker began with, dirt included; `base` a commit of it on top of `head`. `inner` are repositories inside, clones of
-    their own. `saved` is what the source holds as `branch`; `merged` the tree whose work is in the source already.
+    `start` is the tree that the worker began with, dirt included; `base` a commit of it on top of `head`. `inner` is left out of its trees:
+    repositories inside, clones of their own, and our own folder. `saved` is what the source holds as `branch`; `merged` the tree whose work
+    is in the source already.
     """
 
     prefix: str
@@ -85,7 +88,8 @@ async def make(wanted: Wanted) -> list[Clone]:
     there = control.at(wanted.source, wanted.control / "source-index")
     staged = await _staged(there, repo) if repo else ""
     inner = await _inner(there, wanted)
-    start = await tree_of(there, (*inner, *_own_folder(wanted)), strict=False)
+    left_out = (*inner, *_own_folder(wanted))
+    start = await tree_of(there, left_out, strict=False)
     await _populate(control.at(wanted.path, wanted.control / "index"), there)
     base = await commit(control, start, "State of the parent's folder when the worker began", repo.head if repo else "")
     if repo is not None:
@@ -95,7 +99,7 @@ async def make(wanted: Wanted) -> list[Clone]:
         await _take_up(control.at(wanted.path, wanted.control / "index"), wanted, repo, start)
     head = repo.head if repo else ""
     clone = Clone(
-        wanted.prefix, wanted.source, wanted.path, wanted.control, repo is not None, head, start, base, wanted.branch, wanted.pin, inner
+        wanted.prefix, wanted.source, wanted.path, wanted.control, repo is not None, head, start, base, wanted.branch, wanted.pin, left_out
     )
     parts = [_part(wanted, name, number) for number, name in enumerate(inner)]
     return [clone, *[one for part in parts for one in await make(part)]]
@@ -153,7 +157,7 @@ def _write_info(git_dir: Path, exclude: Iterable[str], attributes: Iterable[str]
 
 async def _staged(there: Git, repo: Repo) -> str:
     """The source's index, copied for our use, as a tree; where it holds an unfinished merge, the commit's own tree."""
-    await copy_index(there, repo)
+    copy_index(there, repo)
     done = await there.completed("write-tree")
     if done.exit_code == 0:
         return done.stdout.decode().strip()
@@ -161,18 +165,15 @@ async def _staged(there: Git, repo: Repo) -> str:
     return await there.text("rev-parse", tree) if tree else await there.text("mktree")
 
 
-async def copy_index(there: Git, repo: Repo) -> None:
-    """A copy keeps the file's time: git tells by it which entries it may not trust without a look."""
+def copy_index(there: Git, repo: Repo) -> None:
+    """A copy keeps the file's time: git tells by it which entries it may not trust without a look. A split index has its other half beside it."""
     assert there.index is not None
-    if not any(repo.git_dir.glob("sharedindex.*")):
-        try:
-            shutil.copy2(repo.git_dir / "index", there.index)
-        except FileNotFoundError:
-            there.index.unlink(missing_ok=True)
-        return
-    entries = await Git(repo.git_dir, cwd=repo.top).run("ls-files", "-s", "-z")
     there.index.unlink(missing_ok=True)
-    await there.run("update-index", "-z", "--index-info", stdin=entries)
+    for place, copy in ((repo.git_dir / "index", there.index), *((half, there.dir / half.name) for half in repo.git_dir.glob("sharedindex.*"))):
+        try:
+            shutil.copy2(place, copy)
+        except FileNotFoundError:
+            continue
 
 
 async def _inner(there: Git, wanted: Wanted) -> tuple[str, ...]:
@@ -189,7 +190,11 @@ async def _inner(there: Git, wanted: Wanted) -> tuple[str, ...]:
     carried = [name for name in others if not name.endswith("/") and not any(name.startswith(f"{folder}/") for folder in own)]
     await asyncio.to_thread(_check_carried, wanted.source, carried)
     found = [name.rstrip("/") for name in (*linked, *others) if name in linked or name.endswith("/")]
-    return tuple(name for name in found if name not in own and (wanted.source / name / ".git").exists())
+    return tuple(name for name in found if not f"{name}/".startswith(tuple(f"{folder}/" for folder in own)) and _is_there(wanted.source / name))
+
+
+def _is_there(inner: Path) -> bool:
+    return (inner / ".git").exists()
 
 
 async def gitlinks(git: Git) -> list[str]:

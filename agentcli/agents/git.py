@@ -22,9 +22,9 @@ TIME_LIMIT_S = 600.0
 MAX_OUTPUT = 1 << 30
 
 _SETTINGS = (
-    "core.hooksPath=/dev/null", "core.fsmonitor=false", "core.untrackedCache=false", "core.safecrlf=false", "core.quotePath=false",
-    "core.alternateRefsCommand=true", "core.looseCompression=1", "core.commitGraph=false", "commit.gpgSign=false", "gc.auto=0",
-    "maintenance.auto=false", "submodule.recurse=false", "safe.directory=*", "advice.detachedHead=false",
+    "core.hooksPath=/dev/null", "core.fsmonitor=false", "core.untrackedCache=false", "core.splitIndex=false", "core.safecrlf=false",
+    "core.quotePath=false", "core.alternateRefsCommand=true", "core.looseCompression=1", "core.commitGraph=false", "commit.gpgSign=false",
+    "gc.auto=0", "maintenance.auto=false", "submodule.recurse=false", "safe.directory=*", "advice.detachedHead=false",
     "diff.external=", "color.ui=false", "merge.renames=true", "diff.renames=true",
 )  # fmt: skip
 _KEPT_VARIABLES = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH"})

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from agentcli.agents.clones import HEAVY, Clone, foreign, gitlinks, tree_of
+from agentcli.agents.clones import MADE_ANEW, Clone, foreign, gitlinks, tree_of
 from agentcli.agents.git import Git, Repo, commit, find_repo, read_lines, split_nul
 from agentcli.protocol.errors import WorkspaceError
 from agentcli.protocol.text import clean
@@ -54,6 +54,7 @@ async def collect(clone: Clone, name: str) -> Work:
     git = clone.here()
     strange = await foreign(git, clone)
     tree = await tree_of(git, (*clone.inner, *strange), strict=True)
+    tree = await _with_forced(git, clone, tree)
     files = await changed_files(git, clone, tree)
     unsaved = tuple(f"{clone.prefix}{path}" for path in (*strange, *await _ignored(git)))
     if not clone.is_repo:
@@ -122,8 +123,24 @@ def read_refs(git_dir: Path) -> tuple[dict[str, str], str]:
 async def _ignored(git: Git) -> list[str]:
     """Ignored files and folders, folders as a whole, without those that are made anew anyway."""
     listed = split_nul(await git.run("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"))
-    heavy = re.compile("|".join(re.escape(name).replace(r"\*", ".*") for name in HEAVY))
-    return [name for name in listed if not any(heavy.fullmatch(part) for part in name.rstrip("/").split("/"))]
+    anew = re.compile("|".join(re.escape(name).replace(r"\*", ".*") for name in MADE_ANEW))
+    return [name for name in listed if not any(anew.fullmatch(part) for part in name.rstrip("/").split("/"))]
+
+
+async def _with_forced(git: Git, clone: Clone, tree: str) -> str:
+    """The tree with ignored files that the worker told git to track. Its index is read as a file, with our config."""
+    assert git.index is not None
+    try:
+        shutil.copy2(clone.path / ".git" / "index", git.dir / "its-index")
+    except OSError:
+        return tree
+    its = Git(git.dir, git.tree, git.dir / "its-index", objects=git.objects)
+    listed = await its.completed("ls-files", "--cached", "--ignored", "--exclude-standard", "-z")
+    forced = [name for name in split_nul(listed.stdout) if os.path.lexists(clone.path / name)]
+    if listed.exit_code != 0 or not forced:
+        return tree
+    await git.run("update-index", "--add", "-z", "--stdin", stdin=b"\0".join(os.fsencode(name) for name in forced))
+    return await git.text("write-tree")
 
 
 async def _tip(git: Git, clone: Clone, tree: str, head: str, name: str) -> str:
@@ -180,7 +197,7 @@ async def _save_others(git: Git, clone: Clone, source: Repo, refs: dict[str, str
     """Other branches, and the stash, with commits that neither the tip nor the source has."""
     before, _ = read_refs(clone.control)
     saved: list[str] = []
-    for ref, commit_id in refs.items():
+    for ref, commit_id in sorted(refs.items()):
         if before.get(ref) == commit_id or commit_id in (tip, clone.head) or not await _is_commit(git, commit_id):
             continue
         known = [f"^{one}" for one in (tip, clone.head) if one]

@@ -33,7 +33,7 @@ async def plan_merge(clone: Clone, tree: str) -> Plan:
         source = await find_repo(clone.source)
         if source is None:
             raise WorkspaceError(f"the repository {clone.source} is gone; the work stays in {clone.path}.")
-        await copy_index(there, source)
+        copy_index(there, source)
     strange = await foreign(there, clone)
     old = await tree_of(there, (*clone.inner, *strange), strict=False)
     base = clone.merged or clone.start

@@ -51,17 +51,6 @@ class Changes(Struct, frozen=True, omit_defaults=True):
     trees: tuple[str, ...] = ()
     """The state of each repository of the workspace, for `merge`."""
 
-    def told(self) -> str:
-        """For whoever delegated: where the work is, which files, and the diff."""
-        if not self.files and not self.branches:
-            return "No files were changed."
-        where = [f"Branch {self.branch} (what it started from: {self.base[:12]})."] if self.branch else []
-        where += [f"Also saved: {', '.join(name for name in self.branches if name != self.branch)}."] if len(self.branches) > 1 else []
-        where += [f"Saved as {self.patch}."] if self.patch else []
-        where += [f"Not saved, only in the workspace: {', '.join(self.unsaved)}."] if self.unsaved else []
-        listed = [f"  {file.kind:<8} {file.path} {_lines(file)}".rstrip() for file in self.files]
-        return "\n".join([*where, f"{len(self.files)} files changed:", *listed, "", self.diff.rstrip("\n")]).rstrip()
-
 
 class MergeResult(Struct, frozen=True):
     """Whether the changes are in the parent's folder now; where not, what stands against it, and the folder is as it was."""
@@ -207,6 +196,28 @@ class Workspace:
             _write_manifest(self.folder, Manifest(self.name, changed))
 
 
+class Workspaces:
+    """The workspaces of one session: unique names, and one shared clone for each parent folder that asks for one.
+
+    `folder` belongs to the session and is not the workers' to write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._shared: dict[Path, Workspace] = {}
+        self._lock = asyncio.Lock()
+
+    async def open(self, kind: Kind, parent: Path, name: str, roots: Sequence[Path] = (), *, start_from: str = "") -> Workspace:
+        """As `open_workspace`; `share` gives the clone that others of the same parent folder have already."""
+        if kind != "share":
+            return await open_workspace(kind, parent, self._folder, name, roots, start_from=start_from)
+        async with self._lock:
+            known = self._shared.get(parent)
+            if known is None or not known.clones:
+                known = self._shared[parent] = await open_workspace(kind, parent, self._folder, name, roots, start_from=start_from)
+            return known
+
+
 def read_kind(text: str) -> tuple[Kind, str]:
     """What a `workspace` argument means: a kind, and the path where it is one. A folder called `branch` is written `./branch`."""
     plain = text.strip()
@@ -237,40 +248,29 @@ def named_place(text: str, parent: Path, roots: Sequence[Path]) -> Place:
 
 
 async def open_workspace(
-    workspace: str,
-    parent: Path,
-    folder: Path,
-    name: str,
-    roots: Sequence[Path] = (),
-    *,
-    agreed: bool = False,
-    start_from: str = "",
+    kind: Kind, parent: Path, folder: Path, name: str, roots: Sequence[Path] = (), *, start_from: str = ""
 ) -> Workspace:
-    """A workspace for the worker `name`: `inherit`, `branch`, `share`, or a path seen from `parent`, the folder of its parent.
+    """A workspace for the worker `name`. `parent` is its parent's folder (for `path`, the folder itself, see `named_place`), `roots` what its
+    parent may write, `start_from` a branch of an earlier worker whose work this one goes on from.
 
-    `roots` is what its parent may write. Clones are made below `folder`; whoever opens one collects and discards it in the end. `agreed`: a
-    person has agreed to a path outside of `roots`. `start_from` is a branch of an earlier worker whose work this one goes on from.
+    Clones are made below `folder`. Whoever opens a workspace collects it in the end, and discards it.
 
     Raises:
-        WorkspaceError: git is missing, there is too much to copy, the disk is full; no such path, or one outside that nobody agreed to.
+        WorkspaceError: git is missing, there is too much to copy, the disk is full, the earlier work conflicts with the parent's folder.
     """
-    kind, path = read_kind(workspace)
     parent = parent.resolve()
     if kind == "inherit":
         return Workspace(kind, name, parent, tuple(roots) or (parent,))
     if kind == "path":
-        place = named_place(path, parent, roots)
-        if place.outside and not agreed:
-            raise WorkspaceError(f"the workspace {place.path} lies outside of {parent}; a person has to agree to it.")
-        return Workspace(kind, name, place.path, (place.path,))
-    made, number = _new_folder(folder.resolve(), _slug(name))
+        return Workspace(kind, name, parent, (parent,))
+    place, number = _new_folder(folder.resolve(), _slug(name))
     try:
-        return await _clone(kind, parent, made, name, roots, number, start_from)
+        return await _clone(kind, parent, place, name, roots, number, start_from)
     except OSError as error:
         raise WorkspaceError(f"no workspace can be made below {folder}: {error.strerror}.") from error
     finally:
-        if not (made / _MANIFEST).exists():
-            await asyncio.to_thread(_remove, made)
+        if not (place / _MANIFEST).exists():
+            await asyncio.to_thread(_remove, place)
 
 
 async def recover(folder: Path) -> tuple[Recovered, ...]:
@@ -403,10 +403,6 @@ def _remove(folder: Path) -> None:
         for place in (folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())):
             place.chmod(0o700)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lines(file: FileChange) -> str:
-    return "(binary)" if file.added is None or file.removed is None else f"+{file.added} -{file.removed}"
 
 
 def _text(path: Path) -> str:

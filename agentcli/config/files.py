@@ -11,8 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from agentcli.config.mistakes import place
-from agentcli.config.tree import Problem, shown
+from agentcli.config.tree import Problem, place, shown
 from agentcli.protocol.errors import StorageError
 from agentcli.system import folders
 
@@ -39,9 +38,14 @@ class ConfigText(Struct, frozen=True):
 
 def project_files(cwd: Path) -> list[Path]:
     """The config files of a folder and of all above it, farthest first. Real paths; nothing is read yet."""
-    real = cwd.resolve()
+    real = real_path(cwd)
     found = [folder / name for folder in reversed((real, *real.parents)) for name in PROJECT_FILES]
     return [path for path in found if is_there(path)]
+
+
+def real_path(path: Path) -> Path:
+    """Absolute and without symlinks, as far as that goes: a loop, which `Path.resolve` raises for, stays as it is."""
+    return Path(os.path.realpath(path))
 
 
 def is_there(path: Path) -> bool:
@@ -138,7 +142,7 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    real = path.resolve()
+    real = real_path(path)
     folders.ensure(real.parent)
     temporary = None
     try:

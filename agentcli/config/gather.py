@@ -15,6 +15,7 @@ from agentcli.config.files import (
     is_there,
     project_files,
     read_config,
+    real_path,
 )
 from agentcli.config.layer import Layer, LayerName, Leaf
 from agentcli.config.settings import read_settings
@@ -90,10 +91,10 @@ def _add_project(gathered: Gathered, sources: Sources) -> None:
     """The project's files, and whom the person trusts, which also other rooms go by."""
     own = [] if sources.whole or sources.bare else project_files(sources.cwd)
     explicit = _explicit(sources)
-    named = explicit.resolve() if explicit else None
-    files = [path for path in own if path.resolve() != named]
+    named = real_path(explicit) if explicit else None
+    files = [path for path in own if real_path(path) != named]
     trust = _trust(gathered, sources, files)
-    gathered.trusted_root = trust.root_of(sources.cwd.resolve(), sources.environ)
+    gathered.trusted_root = trust.root_of(real_path(sources.cwd), sources.environ)
     for path in files:
         trusted = trust.root_of(folder_of(path), sources.environ) is not None
         _add(gathered, sources, read_config(path), "project", trusted=trusted)

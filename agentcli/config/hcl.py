@@ -12,8 +12,8 @@ from lark import Token, Tree
 from lark.exceptions import LarkError, UnexpectedInput, UnexpectedToken
 
 from agentcli.config.literals import BadLiteral, decoded
-from agentcli.config.mistakes import explained, place
-from agentcli.config.tree import Block, Entry, Env, Items, Node, Problem, Scalar, Table, shown
+from agentcli.config.mistakes import explained
+from agentcli.config.tree import Block, Entry, Env, Items, Node, Problem, Scalar, Table, place, shown
 
 if TYPE_CHECKING:
     Branch = Tree[Any]

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from agentcli.config.files import LARGEST
 from agentcli.config.layer import Held, KeyPath, Layer, Leaf, Merged
 from agentcli.config.provider import ProviderBlock
 from agentcli.config.tree import Env, shown
@@ -122,7 +123,8 @@ def shown_values(settings: Merged) -> tuple[Shown, ...]:
         if path in inner:
             continue
         key = path[:2] if path[0] == "permissions" else path
-        lines.append(Shown(".".join(_key(part) for part in key), _value(held.leaf), held.layer.name, held.place))
+        value = shown(_value(held.leaf), LARGEST)
+        lines.append(Shown(".".join(_key(part) for part in key), value, held.layer.name, held.place))
     return tuple(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from agentcli.config.literals import HOW_TO_CLOSE, HOW_TO_WRITE, NOT_EVALUATED, UNCLOSED
+from agentcli.config.tree import place
 
 Finding = tuple[str, int, str]
 """What is wrong, the offset where, and what to do."""
@@ -37,12 +38,6 @@ def explained(text: str, offset: int) -> Finding:
     if fault is not None and (fault[1] <= offset or offset >= end):
         return fault
     return _by_character(text, min(offset, end))
-
-
-def place(text: str, offset: int) -> tuple[int, int]:
-    """Row and column of an offset, both from 1."""
-    start = text.rfind("\n", 0, offset) + 1
-    return text.count("\n", 0, offset) + 1, offset - start + 1
 
 
 def _structure(text: str) -> Finding | None:
@@ -81,6 +76,8 @@ def _by_character(text: str, offset: int) -> Finding:
     match char:
         case ";":
             return 'no ";" is needed', offset, "Write one setting a line."
+        case ",":
+            return "no comma was expected here", offset, "In a block write one setting a line; name = { a = 1, b = 2 } takes commas."
         case ":":
             return 'a setting is written with "="', offset, _SHAPE
         case '"' if not before.rpartition("\n")[2].strip():

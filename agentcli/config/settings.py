@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from agentcli.config.files import LARGEST, replace_file
+from agentcli.config.files import LARGEST, real_path, replace_file
 from agentcli.config.layer import Layer, Leaf
 from agentcli.config.tree import Problem
 from agentcli.protocol.errors import ConfigError
@@ -45,9 +45,9 @@ def read_settings(user_dir: Path, cwd: Path) -> Layer | Problem | None:
     except msgspec.ValidationError as error:
         return Problem(f"this is not what agentcli saves there ({error}).", str(path), hint=_REMEDY)
     leaves = (*_models(settings), *_leaves(settings.permissions))
-    real = cwd.resolve()
+    here = real_path(cwd)
     for folder, saved in settings.folders.items():
-        if real.is_relative_to(folder):
+        if here.is_relative_to(folder):
             leaves = (*leaves, *_leaves(saved.permissions))
     return Layer("settings", str(path), str(user_dir), leaves) if leaves else None
 
@@ -65,7 +65,7 @@ def save_subagent_model(user_dir: Path, model: str | None) -> None:
 def save_rule(user_dir: Path, effect: Effect, rule: str, folder: Path | None = None) -> None:
     """Adds a permission rule, for one folder and all below it, or for all where `folder` is None. Raises `ConfigError` and `StorageError`."""
     raw = _checked(user_dir)
-    holder = raw if folder is None else raw.setdefault("folders", {}).setdefault(str(folder.resolve()), {})
+    holder = raw if folder is None else raw.setdefault("folders", {}).setdefault(str(real_path(folder)), {})
     rules = holder.setdefault("permissions", {}).setdefault(effect, [])
     if rule not in rules:
         rules.append(rule)
@@ -97,7 +97,7 @@ def _raw(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(LARGEST)
         return msgspec.json.decode(data, type=dict[str, Any])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise ConfigError(f"this cannot be read ({(error.strerror or '').lower()}).", file=str(path), hint=_REMEDY) from None

@@ -93,6 +93,12 @@ class Problem(Struct, frozen=True):
         return self.error().line()
 
 
+def place(text: str, offset: int) -> tuple[int, int]:
+    """Row and column of an offset, both from 1."""
+    start = text.rfind("\n", 0, offset) + 1
+    return text.count("\n", 0, offset) + 1, offset - start + 1
+
+
 def shown(text: str, limit: int = 60) -> str:
     """Text of a file or a path made fit for one line of a message: nothing unprintable (controls, bidi marks), cut to `limit`."""
     clean = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

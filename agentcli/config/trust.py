@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from agentcli.config.files import folder_of, is_there, replace_file
+from agentcli.config.files import folder_of, is_there, real_path, replace_file
 from agentcli.config.tree import shown
 from agentcli.protocol.errors import StorageError
 
@@ -27,7 +27,7 @@ class Trust(Struct, frozen=True):
 
     def root_of(self, folder: Path, environ: Mapping[str, str]) -> Path | None:
         """The trusted folder that a real path is in, None where it is in none. Trust in a home folder or in `/` does not reach below it."""
-        alone = {Path(folder.anchor), Path(environ.get("HOME") or folder.anchor).resolve()}
+        alone = {Path(folder.anchor), real_path(Path(environ.get("HOME") or folder.anchor))}
         for root in self.folders:
             if folder == root or (root not in alone and root in folder.parents):
                 return root
@@ -38,7 +38,7 @@ def read_trust(data_dir: Path) -> Trust:
     path = data_dir / FILE
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Trust()
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return Trust((), f"{shown(str(path), 400)} cannot be read, so no folder is trusted. Remove it, then: agentcli config trust")
@@ -51,7 +51,7 @@ def trust_folder(folder: Path, data_dir: Path) -> Path:
     Raises:
         StorageError: this cannot be remembered.
     """
-    real = folder.resolve()
+    real = real_path(folder)
     _write((*(known for known in read_trust(data_dir).folders if known != real), real), data_dir)
     return real
 
@@ -62,7 +62,7 @@ def distrust_folder(folder: Path, data_dir: Path) -> bool:
     Raises:
         StorageError: this cannot be remembered.
     """
-    real = folder.resolve()
+    real = real_path(folder)
     known = read_trust(data_dir).folders
     _write(tuple(other for other in known if other != real), data_dir)
     return real in known
@@ -73,7 +73,7 @@ def project_root(cwd: Path, files: list[Path]) -> Path:
 
     A repository counts only where its `.git` belongs to the owner of `cwd`: anybody may leave one in a shared folder above.
     """
-    real = cwd.resolve()
+    real = real_path(cwd)
     for folder in (real, *real.parents):
         if is_there(folder / ".git"):
             if _owner(folder / ".git") == _owner(real):

@@ -127,7 +127,7 @@ def _error(source: Source, status: int | None, said: Said, message: str, wait: f
     elif too_long:
         hint = f"It asks to wait {_span(wait or 0)}: use another model until then."
     return kind(
-        _sentence(message),
+        sentence(message),
         provider=source.provider,
         status=status,
         retryable=False if spent or too_long else None,
@@ -257,5 +257,5 @@ def _span(seconds: float) -> str:
     return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."

@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
-from agentcli.protocol.errors import ProviderError, RequestRejected, StreamBroken, Unavailable
+from agentcli.protocol.errors import ConfigError, ProviderError, RequestRejected, StreamBroken, Unavailable
+from agentcli.protocol.models import ProviderSpec
 from agentcli.providers.clients import CONNECT_S, Clients, NoClient, load_httpx
-from agentcli.providers.failures import Source, from_answer, not_this_wire, said_in
+from agentcli.providers.failures import Source, from_answer, not_this_wire, said_in, sentence
 from agentcli.providers.sse import BOM, Decoder, EventTooLarge, SSEvent
 from agentcli.providers.watch import Limits, Watch
 from agentcli.version import __version__
@@ -39,6 +42,24 @@ class Outgoing:
     headers: dict[str, str] = field(repr=False)
     body: bytes | None = None
     limits: Limits = field(default_factory=Limits)
+
+
+def host_of(spec: ProviderSpec) -> str:
+    """The host, and the port where one is given, of a provider's address; without a name and password in it.
+
+    Raises:
+        ConfigError: there is no address, or it is none.
+    """
+    hint = f'Set baseUrl in providers "{spec.name}" to an address such as https://api.example.com/v1.'
+    if not spec.base_url:
+        raise ConfigError(f"provider '{spec.name}' has no address.", hint=hint)
+    try:
+        parts = urlsplit(spec.base_url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts.netloc.rpartition("@")[2]
+    except ValueError:
+        pass
+    raise ConfigError(f"the address of provider '{spec.name}' is not one that starts with http:// or https:// and names a host.", hint=hint)
 
 
 async def stream_sse(clients: Clients, call: Outgoing) -> AsyncGenerator[list[SSEvent], None]:
@@ -197,7 +218,7 @@ def _no_client(call: Outgoing, error: NoClient) -> ProviderError:
 
 def _bad_url(call: Outgoing, error: Exception) -> ProviderError:
     return RequestRejected(
-        f"{call.source.provider}: its address is no URL of a service: {call.source.tidy(str(error))}",
+        sentence(f"{call.source.provider}: its address is no URL of a service: {call.source.tidy(str(error))}"),
         provider=call.source.provider,
         hint="Set the provider's baseUrl to an address such as https://api.example.com/v1.",
     )
@@ -239,7 +260,7 @@ def _reason(error: BaseException) -> tuple[str, bool]:
         if isinstance(current, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({current.verify_message})", True
         if isinstance(current, OSError) and current.strerror:
-            text = current.strerror
+            text = os.strerror(current.errno) if type(current) is not OSError and (current.errno or 0) > 0 else current.strerror
         inner = current.exceptions[0] if isinstance(current, BaseExceptionGroup) else None
         following = inner or current.__cause__ or current.__context__
         if following is None:

@@ -12,8 +12,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-
 BATCH = 128
+CACHE_MIB = 512
+"""Read prompts kept beside those of the slots; the runtime's own default is 8 GB."""
 
 
 def main() -> None:
@@ -44,8 +45,8 @@ def _serve(settings: dict[str, Any]) -> Any:
     # A cancel is noticed between batches of the prompt: 128 tokens are about a second on two cores, the default of 2048 is 16.
     params.n_batch = params.n_ubatch = BATCH
     params.model_alias = {Path(settings["path"]).stem}
-    params.cpuparams.n_threads = settings["threads"]
-    params.cpuparams_batch.n_threads = settings["threads"]
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _cores()
+    params.cache_ram_mib = CACHE_MIB
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [settings["api_key"]]
@@ -58,6 +59,11 @@ def _serve(settings: dict[str, Any]) -> Any:
     params.endpoint_props = False
     params.sse_ping_interval = 3600
     return xllamacpp.Server(params)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
 
 
 def _line(stdin: int) -> bytes:

@@ -10,12 +10,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from agentcli.protocol.errors import ConfigError, InvalidResponse, StreamBroken, Unavailable
+from agentcli.protocol.errors import InvalidResponse, StreamBroken, Unavailable
 from agentcli.protocol.messages import StopReason
 from agentcli.protocol.models import ProviderSpec, Quirks, Usage
 from agentcli.protocol.text import utf8
@@ -24,7 +23,7 @@ from agentcli.providers.call_pieces import CallPieces
 from agentcli.providers.chat_request import encode, to_wire
 from agentcli.providers.clients import Clients
 from agentcli.providers.failures import Source, from_object, not_this_wire
-from agentcli.providers.http import Outgoing, broken, fetch, stream_sse
+from agentcli.providers.http import Outgoing, broken, fetch, host_of, stream_sse
 from agentcli.providers.presets import key_hint
 from agentcli.providers.sse import SSEvent
 from agentcli.providers.watch import Limits
@@ -55,7 +54,8 @@ class CallDelta(Struct):
     index: int | None = None
     id: str | None = None
     function: Function | None = None
-    extra_content: msgspec.Raw | None = None
+    extra_content: Any = None
+    """What the service wants back with the call: Gemini's thought signature."""
 
 
 class TokenDetails(Struct):
@@ -206,8 +206,8 @@ def _call_piece(piece: CallDelta, state: ChatState, parts: list[StreamPart]) -> 
         arguments = ""
     elif not isinstance(arguments, str):
         arguments = msgspec.json.encode(arguments).decode()
-    opaque = bytes(piece.extra_content).decode() if piece.extra_content else ""
-    parts.extend(state.calls.feed(piece.index, piece.id or "", function.name or "", arguments, "" if opaque == "null" else opaque))
+    opaque = msgspec.json.encode(piece.extra_content).decode() if piece.extra_content else ""
+    parts.extend(state.calls.feed(piece.index, piece.id or "", function.name or "", arguments, opaque))
 
 
 def _converted(value: Any, kind: Any, state: ChatState) -> Any:
@@ -277,15 +277,14 @@ class OpenAIChat:
     """A service that speaks chat completions. `clients` are shared with other providers; without them it makes and closes its own."""
 
     def __init__(self, spec: ProviderSpec, clients: Clients | None = None) -> None:
-        if not spec.base_url:
-            raise ConfigError(f"provider '{spec.name}' has no address.", hint=f'Set baseUrl in providers "{spec.name}" {{ … }}.')
+        """Raises ConfigError where the provider's address is missing or none."""
         self.spec = spec
         self._clients = clients or Clients()
         self._owns_clients = clients is None
         self._key = spec.api_key.reveal().strip() if spec.api_key else ""
         self._source = Source(
             provider=spec.name,
-            host=urlsplit(spec.base_url).netloc.rsplit("@", 1)[-1],
+            host=host_of(spec),
             secrets=tuple(value for value in (self._key, *spec.headers.values()) if value),
             key_hint=key_hint(spec.name, sent=bool(self._key)),
         )

@@ -58,9 +58,18 @@ _ARGUMENTS = frozenset((
     "command_substitution", "arithmetic_expansion", "brace_expression", "translated_string", "command_name", "variable_name",
     "variable_assignment", "test_operator",
 ))  # fmt: skip
+_TESTED = (_ARGUMENTS - {"command_name", "variable_assignment"}) | {
+    "regex", "extglob_pattern", "binary_expression", "unary_expression", "parenthesized_expression",
+}  # fmt: skip
+_COMMANDS = frozenset(("command", "declaration_command", "unset_command"))
+_QUOTING = frozenset(("string", "heredoc_body"))
+_QUOTED = frozenset(("string", "heredoc_body", "simple_expansion", "expansion", "command_substitution", "arithmetic_expansion"))
+_DOLLARS = frozenset(("string", "command", "concatenation", "simple_expansion"))
 _BEFORE_COMMENT = frozenset(" \t\n;&|()")
-_SINGLE_BRACKET = frozenset(("[", "]", "=", "==", "!=", "!"))
+_SINGLE_BRACKET = frozenset(("=", "==", "!=", "!"))
+_DOUBLE_BRACKET = _SINGLE_BRACKET | {"=~", "<", ">", "&&", "||", "(", ")"}
 _SEQUENCES = frozenset(("program", "do_group", "compound_statement", "subshell", "command_substitution", "process_substitution"))
+_DESCRIPTOR = re.compile(r"(?:^|[\s;&|(){}<>])(?:\d+|\{\w+\})$")
 DROPPED_DASH = re.compile(r"[ \t]+-[ \t]*")
 
 
@@ -89,13 +98,13 @@ class _Checker:
     def __init__(self, text: bytes) -> None:
         self.text = text
 
-    def check(self, node: Node, depth: int) -> None:
+    def check(self, node: Node, depth: int, parent: str = "") -> None:
         if depth > _DEEPEST:
             raise NotUnderstood("it is nested too deeply")
         if node.is_missing:
             raise NotUnderstood("a part is missing")
         if not node.is_named:
-            return self.check_sign(node)
+            return self.check_sign(node, parent)
         children = node.children
         if not children:
             return self.check_leaf(node)
@@ -109,13 +118,18 @@ class _Checker:
         if children[0].type == "`" and b"\\" in self.text[node.start_byte : node.end_byte]:
             raise NotUnderstood("a backslash within backticks")
         for child in children:
-            self.check(child, depth + 1)
+            if child.is_named and node.type not in _QUOTING and self.text[child.start_byte : child.start_byte + 1] in (b" ", b"\t", b"\n"):
+                raise NotUnderstood("white space within a word")
+            self.check(child, depth + 1, node.type)
         return None
 
-    def check_sign(self, node: Node) -> None:
+    def check_sign(self, node: Node, parent: str) -> None:
+        """A sign is its own text; within quotes the grammar takes white space in front to it."""
         text = self.slice(node.start_byte, node.end_byte)
-        if text.strip(" \t") != node.type and not (node.type == "\n" and not text.strip()):
+        if text != node.type and (parent not in _QUOTED or text.lstrip(" \t\n") != node.type) and text.strip("\n"):
             raise NotUnderstood(f"the sign {node.type!r} is written in an unusual way")
+        if node.type == "$" and (parent not in _DOLLARS or (parent != "string" and self.text[node.end_byte : node.end_byte + 1] in (b'"', b"'"))):
+            raise NotUnderstood("a lone $ before something else")
 
     def check_leaf(self, node: Node) -> None:
         text = self.slice(node.start_byte, node.end_byte)
@@ -169,19 +183,26 @@ class _Checker:
             raise NotUnderstood("two commands without a separator")
         if gap:
             return
-        if node.type in ("command", "declaration_command", "file_redirect") and left.type in _ARGUMENTS and right.type in _ARGUMENTS:
+        if right.type.endswith("_redirect") and _DESCRIPTOR.search(self.slice(node.start_byte, right.start_byte)):
+            raise NotUnderstood("a number that may belong to a redirection")
+        words = left.type in _ARGUMENTS and right.type in _ARGUMENTS
+        if words if node.type == "file_redirect" else node.type in _COMMANDS and not right.type.endswith("_redirect"):
             raise NotUnderstood("two words touch")
 
     def check_test(self, node: Node) -> None:
-        """Within `[ ]` bash sees words and redirections, where the grammar sees expressions."""
-        if node.children[0].type == "[[":
-            return
-        pending = list(node.children)
+        """Within `[ ]` bash sees words and redirections, where the grammar sees expressions; `[[` is only a sign where blanks surround it."""
+        first, *middle, last = node.children
+        signs = _SINGLE_BRACKET if first.type == "[" else _DOUBLE_BRACKET
+        if not middle or first.end_byte == middle[0].start_byte or last.start_byte == middle[-1].end_byte:
+            raise NotUnderstood(f"{first.type!r} that touches a word")
+        pending = middle
         while pending:
             part = pending.pop()
-            if not part.is_named and part.type not in _SINGLE_BRACKET:
-                raise NotUnderstood(f"{part.type!r} within [ ]")
-            if part.type in ("binary_expression", "unary_expression"):
+            if not part.is_named and part.type not in signs:
+                raise NotUnderstood(f"{part.type!r} within {first.type}")
+            if part.is_named and part.type not in _TESTED:
+                raise NotUnderstood(f"{part.type.replace('_', ' ')} within {first.type}")
+            if part.type.endswith("_expression"):
                 pending += part.children
 
     def check_heredoc(self, children: list[Node]) -> None:

@@ -305,7 +305,7 @@ class _Reader:
         if node.type == "test_command" and child.type.endswith("_expression"):
             return [one for part in child.children for one in self.arguments(node, part)]
         if not child.is_named:
-            return () if child.type == "$" and _touches_string(node, child) else (word(source(child)),)
+            return (word(source(child)),)
         if child.type == "variable_assignment":
             assigned = self.assignment(child)
             known = assigned.value.text
@@ -490,11 +490,6 @@ def _dash_dropped(node: Node, body: Node) -> bool:
     follower = node.children[node.children.index(body) + 1]
     gap = (node.text or b"")[body.end_byte - node.start_byte : follower.start_byte - node.start_byte]
     return DROPPED_DASH.fullmatch(gap.decode("utf-8")) is not None
-
-
-def _touches_string(node: Node, dollar: Node) -> bool:
-    follower = node.children[node.children.index(dollar) + 1 :][:1]
-    return bool(follower) and follower[0].type == "string" and follower[0].start_byte == dollar.end_byte
 
 
 def _binds(command: Simple, name: str) -> bool:

@@ -114,26 +114,26 @@ def _pieces(node: Node, bindings: Bindings) -> Iterable[Piece]:
 
 
 def _joined(node: Node, bindings: Bindings) -> Iterable[Piece]:
-    children = node.children
-    for index, child in enumerate(children):
-        if child.type == "$" and index + 1 < len(children) and children[index + 1].type in ("string", "raw_string"):
-            yield _UNKNOWN
+    for child in node.children:
         yield from _pieces(child, bindings)
 
 
 def _string(node: Node, bindings: Bindings) -> Iterable[Piece]:
-    """A double-quoted string. White space between two expansions is in no node of the tree."""
+    """A double-quoted string. White space next to an expansion or a line break may be in no node of the tree."""
+    text, base = node.text or b"", node.start_byte
     yield "", True
-    end = node.start_byte + 1
-    for child in node.children[1:-1]:
-        if child.start_byte > end:
-            yield " ", True
+    end = base + 1
+    for child in node.children[1:]:
+        yield text[end - base : child.start_byte - base].decode("utf-8"), True
         end = child.end_byte
+        part = source(child)
         if child.type == "string_content":
-            yield _without_escapes(source(child)), True
-        elif child.type == "$":
+            yield _without_escapes(part), True
+            continue
+        yield part[: len(part) - len(part.lstrip())], True
+        if child.type == "$":
             yield "$", True
-        else:
+        elif child.is_named:
             value = bindings.get(_plain_name(child))
             yield _UNKNOWN if value is None else (value.text, not value.glob)
 

@@ -128,7 +128,7 @@ def _suffix(name: str, words: Sequence[Word], options: _Options) -> Seen:
     if at is None:
         return Unclear(f"an option of {name} is not known here")
     assigned: list[tuple[str, Word]] = []
-    if name == "env":
+    if name in ("env", "time"):
         at, assigned = _environment(words, at)
     if any(one.text is None or one.glob for one in words[at : at + options.operands]):
         return Unclear(f"what {name} runs is known only when it runs")

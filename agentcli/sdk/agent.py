@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from agentcli.config.load import Config, Sources, load
-
 from agentcli.protocol.errors import ConfigError, SessionClosed, UsageError
 from agentcli.protocol.models import Link
 from agentcli.sdk.models import Services
@@ -35,6 +34,8 @@ class AsyncAgent:
     config: Config
     environ: Mapping[str, str]
     origin: Origin = field(default_factory=Origin)
+    config_dir: Path | None = None
+    """Where the person's own agent files are; None: no files are read, the config is the whole."""
     on_progress: Callable[[object], None] | None = None
     """Told of downloads (local weights), with `agentcli.providers.weights.Progress`."""
     _sessions: list[AsyncSession] = field(default_factory=list)
@@ -57,10 +58,10 @@ class AsyncAgent:
         """As `create`, from a place that cannot await."""
         environ = environment.read()
         path = _as_path(source)
-        sources = _sources(Path.cwd(), environ)
+        found = sources(Path.cwd(), environ)
         if path is not None:
-            return cls(load(replace(sources, explicit=path, only=True)), environ)
-        return cls(load(replace(sources, text=str(source))), environ)
+            return cls(load(replace(found, explicit=path, only=True)), environ)
+        return cls(load(replace(found, text=str(source))), environ)
 
     @classmethod
     def layered(
@@ -69,8 +70,8 @@ class AsyncAgent:
         """From defaults, the person's config, the project's and the environment, the nearer winning. Raises ConfigError."""
         environ = environment.read()
         named = explicit or (Path(environ["AGENTCLI_CONFIG"]) if environ.get("AGENTCLI_CONFIG") and not bare else None)
-        config = load(replace(_sources(cwd, environ), explicit=named, bare=bare, trust=trust))
-        return cls(config, environ, origin or Origin())
+        config = load(replace(sources(cwd, environ), explicit=named, bare=bare, trust=trust))
+        return cls(config, environ, origin or Origin(), None if bare else folders.config())
 
     def session(
         self, path: str | Path = ".", options: SessionOptions | Mapping[str, Any] | None = None, **keywords: Any
@@ -106,7 +107,7 @@ class AsyncAgent:
         await self.close()
 
 
-def _sources(cwd: Path, environ: Mapping[str, str]) -> Sources:
+def sources(cwd: Path, environ: Mapping[str, str]) -> Sources:
     return Sources(cwd=cwd, environ=environ, user_dir=folders.config(), data_dir=folders.data(), cache_dir=folders.cache())
 
 

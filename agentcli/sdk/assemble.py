@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-from agentcli.safety.rules import Policy, Rule, parse_rule
 
 from agentcli.agents.delegation import delegation_tools
 from agentcli.agents.held import Held
@@ -28,9 +26,10 @@ from agentcli.engine.prompt import PromptFacts, build, find_instructions
 from agentcli.protocol.errors import UsageError
 from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, PermissionMode, SessionStarted
 from agentcli.protocol.messages import Message
-from agentcli.protocol.models import ModelRef
+from agentcli.protocol.models import ModelRef, ModelSpec
 from agentcli.protocol.names import nearest
 from agentcli.protocol.tools import Tool
+from agentcli.safety.rules import Policy, Rule, parse_rule
 from agentcli.sdk.bus import Bus
 from agentcli.sdk.roster import roster_of
 from agentcli.sdk.session import MAIN, Parts
@@ -46,11 +45,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Past:
-    """What a session goes on from: nothing, or the events of a file."""
+    """What a session goes on from: nothing, or the events of a file. `problems` are lines of it that could not be read."""
 
     session_id: str
     envelopes: Sequence[Envelope] = ()
-    open_file: Callable[[], SessionFile] | None = None
+    file: SessionFile | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def seq(self) -> int:
@@ -67,10 +67,20 @@ class _Past:
 def assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions) -> Parts:
     """All parts of a session in `cwd`. Raises UsageError and its kind for what cannot be."""
     past = _past(options, cwd)
+    try:
+        return _assemble(agent, cwd, options, past)
+    except BaseException:
+        if past.file is not None:
+            past.file.close()
+        raise
+
+
+def _assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions, past: _Past) -> Parts:
     bus = Bus(past.session_id, past.seq)
     kit = _kit(agent, cwd, options, bus)
     setup_node = _main(agent, options, kit, past)
-    orchestrator = Orchestrator(kit, roster_of(agent.config, options, cwd), setup_node)
+    roster = roster_of(agent.config, options, cwd, config_dir=agent.config_dir)
+    orchestrator = Orchestrator(kit, roster, setup_node)
     tools = _choose_tools((*kit.tools, *delegation_tools(orchestrator)), options)
     kit.tools = tools
     setup_node.tool_names = tuple(tool.name for tool in tools)
@@ -78,17 +88,20 @@ def assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions) -> Parts:
 
 
 def _past(options: SessionOptions, cwd: Path) -> _Past:
+    """Opens the session's file first, then reads: nobody else can append in between."""
     root = folders.sessions()
     if not options.resume and not options.continue_latest:
         session_id = options.session_id or new_session_id()
-        opener = (lambda: SessionFile.create(project_folder(root, cwd), session_id)) if options.save else None
-        return _Past(session_id, (), opener)
+        return _Past(session_id, (), SessionFile.create(project_folder(root, cwd), session_id) if options.save else None)
     path = find(root, options.resume) if options.resume else latest(root, cwd).path
-    loaded = load(path)
-    if options.fork:
+    if options.fork or not options.save:
+        loaded = load(path)
         session_id = options.session_id or new_session_id()
-        return _Past(session_id, loaded.envelopes, lambda: fork(loaded.envelopes, project_folder(root, cwd), session_id))
-    return _Past(path.stem, loaded.envelopes, (lambda: SessionFile.open(path)) if options.save else None)
+        copy = fork(loaded.envelopes, project_folder(root, cwd), session_id) if options.save else None
+        return _Past(session_id, loaded.envelopes, copy, loaded.problems)
+    file = SessionFile.open(path)
+    loaded = load(path)
+    return _Past(path.stem, loaded.envelopes, file, loaded.problems)
 
 
 def _kit(agent: AsyncAgent, cwd: Path, options: SessionOptions, bus: Bus) -> Kit:
@@ -203,7 +216,6 @@ def _choose_tools(tools: Sequence[Tool[Any]], options: SessionOptions) -> tuple[
 
 def _parts(agent: AsyncAgent, options: SessionOptions, kit: Kit, bus: Bus, orchestrator: Orchestrator, past: _Past) -> Parts:
     node = orchestrator.main
-    file = past.open_file() if past.open_file is not None else None
     history: list[Message] = fold(past.envelopes) if past.envelopes else []
     facts = kit.facts
     main_facts = PromptFacts(**{**facts.__dict__, "own": options.system_prompt or "", "delegates": True, "plan": kit.policy.mode == "plan"})
@@ -226,11 +238,21 @@ def _parts(agent: AsyncAgent, options: SessionOptions, kit: Kit, bus: Bus, orche
         orchestrator=orchestrator,
         setup=setup,
         history=history,
-        file=file,
-        notices=agent.config.warnings,
+        file=past.file,
+        notices=(*agent.config.warnings, *past.problems, *orchestrator.roster.warnings),
+        prepare=lambda: fetch_weights(agent, node.model.active.spec),
         resumed=bool(past.envelopes),
         on_approval=options.on_approval,
     )
+
+
+async def fetch_weights(agent: AsyncAgent, spec: ModelSpec) -> None:
+    """A local model that was named is fetched once: naming it is the consent. Raises AgentError where it cannot be had."""
+    if spec.wire != "local" or spec.path:
+        return
+    from agentcli.providers import weights
+
+    await weights.pull(spec.id, folders.weights(), agent.on_progress or (lambda _: None))
 
 
 def _schema(given: Any) -> dict[str, object] | None:

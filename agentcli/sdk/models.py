@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agentcli.config.load import Config
-from agentcli.protocol.errors import UnknownModel, UsageError
+from agentcli.protocol.errors import ConfigError, UnknownModel, UsageError
 from agentcli.protocol.models import Link, ModelSpec, ProviderSpec
 from agentcli.providers.base import Provider
 from agentcli.providers.clients import Clients
@@ -47,8 +47,6 @@ class Services:
         self.catalogue = Catalogue(models, aliases=self.config.aliases, open_providers=open_providers)
 
     def _local_models(self) -> tuple[ModelSpec, ...]:
-        if LOCAL in self.config.provider_names and self.config.closed(LOCAL):
-            return ()
         from agentcli.providers.local import local_models
 
         return local_models()
@@ -65,6 +63,16 @@ class Services:
             else:
                 raise UnknownModel(provider, (*self.config.provider_names, *self.presets))
         return self._specs[provider]
+
+    def key_state(self, provider: str) -> tuple[bool | None, str]:
+        """Whether a provider's key is there (None: it needs none), and what is wrong with it."""
+        try:
+            spec = self.spec(provider)
+        except ConfigError as error:
+            return False, error.line()
+        if spec.api_key is None:
+            return (None if not spec.remote else False), ""
+        return bool(spec.api_key), ""
 
     def connect(self, provider: str) -> Provider:
         """The provider, connected once."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agentcli.sdk.tally import AgentTally, Tally
-
 from agentcli.protocol.events import AgentState, Failure, RunStatus
 from agentcli.protocol.messages import ToolCall
 from agentcli.protocol.models import ModelUse, Usage
+from agentcli.sdk.tally import AgentTally, Tally
 
 
 @dataclass(frozen=True)

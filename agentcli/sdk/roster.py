@@ -1,18 +1,56 @@
-"""Which workers a session knows: built-in ones, the person's and the project's files, config blocks, and what the options add."""
+"""Which workers a session knows: built-in ones, the person's and the project's files, config blocks, and what flags and programs add."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentcli.config.load import Config
-
-from agentcli.agents.roster import Roster
+from agentcli.agents.definition import BadDefinition, from_attributes
+from agentcli.agents.files import AgentFolder, load_builtin, load_files, project_folders, user_folder
+from agentcli.agents.roster import Roster, read_agents_flag
+from agentcli.agents.spec import Source, WorkerSpec
+from agentcli.protocol.errors import UsageError
 
 if TYPE_CHECKING:
+    from agentcli.config.load import Config
     from agentcli.sdk.options import SessionOptions
 
 
-def roster_of(config: Config, options: SessionOptions, cwd: Path) -> Roster:
-    """All definitions, the nearer winning."""
-    return Roster(())
+def roster_of(config: Config, options: SessionOptions, cwd: Path, *, config_dir: Path | None) -> Roster:
+    """All definitions, the nearer winning. `config_dir` None: no files are read, the config is the whole.
+
+    Raises:
+        UsageError: a definition of a flag or a program is wrong.
+    """
+    specs = list(load_builtin())
+    warnings: tuple[str, ...] = ()
+    if config_dir is not None:
+        loaded = load_files(_folders(config, cwd, config_dir))
+        specs += loaded.specs
+        warnings += loaded.warnings
+    specs += _specs(config.agents, "config")
+    if options.agents_json:
+        specs += read_agents_flag(options.agents_json)
+    specs += _specs(options.worker_agents, "sdk")
+    roster = Roster(specs)
+    roster.warnings = (*warnings, *roster.warnings)
+    return roster
+
+
+def _folders(config: Config, cwd: Path, config_dir: Path) -> tuple[AgentFolder, ...]:
+    """A repository's own files count only where it is trusted."""
+    own = (user_folder(config_dir),)
+    return (*own, *project_folders(cwd)) if config.trusted_root is not None else own
+
+
+def _specs(things: Iterable[object], source: Source) -> list[WorkerSpec]:
+    out: list[WorkerSpec] = []
+    for thing in things:
+        place = str(getattr(thing, "place", ""))
+        try:
+            out.append(from_attributes(thing, source, place))
+        except BadDefinition as error:
+            where = f"{place}: " if place else ""
+            raise UsageError(f"{where}worker '{getattr(thing, 'name', '')}': {error.problem.text}") from error
+    return out

@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentcli.sdk.tally import Tally
-
 from agentcli.agents.kit import Kit
 from agentcli.agents.orchestrator import Orchestrator
 from agentcli.agents.tree import Node
@@ -47,6 +45,7 @@ from agentcli.providers.registry import Resolved
 from agentcli.sdk.bus import Bus
 from agentcli.sdk.options import OnApproval
 from agentcli.sdk.result import Result, result_of
+from agentcli.sdk.tally import Tally
 from agentcli.store.files import SessionFile
 from agentcli.version import __version__
 

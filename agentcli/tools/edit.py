@@ -103,5 +103,5 @@ def _edit_existing(shown: str, edits: tuple[Swap, ...], ctx: ToolContext, path: 
     ctx.memory.seen[path] = files.replace(path, document.encode(after), shown, found)
     change = diffs.change(shown, before, after)
     said = f"Edited {shown}: {places} {'place' if places == 1 else 'places'} replaced, {change.added} lines added, {change.removed} removed."
-    facts: dict[str, object] = {"path": str(path), "places": places, "added": change.added, "removed": change.removed}
+    facts: dict[str, object] = {"path": files.plain_name(str(path)), "places": places, "added": change.added, "removed": change.removed}
     return ToolOutcome((Text(said),), DiffDisplay(shown, change.diff), data=facts)

@@ -18,6 +18,7 @@ from typing import ParamSpec, TypeVar
 
 from agentcli.protocol.errors import ToolError
 from agentcli.protocol.tools import FileStamp, ToolContext
+from agentcli.tools.texts import SURROGATE
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,23 +65,19 @@ def located(ctx: ToolContext, path: str) -> Path:
     """The real path (links followed) of what a model named, relative to the agent's folder. It need not exist.
 
     Raises:
-        ToolError: `bad_path`, for an empty path or one with a NUL; `encoding`, for half a character.
+        ToolError: `bad_path`, for an empty path, one with a NUL or half a character, and one that starts with `~`.
     """
-    if not path.strip() or "\0" in path:
-        raise ToolError("the path is empty or holds a NUL character; give the path of a file or folder", code="bad_path")
-    given = _real(os.path.join(ctx.cwd, path))  # noqa: PTH118 (a Path would drop the meaning of a trailing slash and of ..)
+    if not path.strip() or "\0" in path or SURROGATE.search(path):
+        raise ToolError("the path is empty, or holds a NUL or half a character; give the path of a file or folder", code="bad_path")
+    joined = os.path.join(ctx.cwd, path)  # noqa: PTH118 (the system, not Path, knows what .. behind a link is)
+    given = Path(os.path.realpath(joined))
+    if path.split("/")[0] == "~" and not _exists(given):
+        raise ToolError(f"{path}: ~ is not expanded here; give the absolute path", code="bad_path")
     if not SHOWN_BYTE.search(path) or _exists(given):
         return given
-    decoded = _real(_with_bytes(os.path.join(ctx.cwd, path)))  # noqa: PTH118
+    decoded = Path(os.path.realpath(_with_bytes(joined)))
     # A link behind an escaped name would lead where the permission rules, which judge the name as given, did not look.
     return decoded if str(decoded) == _with_bytes(str(given)) else given
-
-
-def _real(path: str) -> Path:
-    try:
-        return Path(os.path.realpath(path))
-    except UnicodeEncodeError as error:
-        raise ToolError("the path holds half of a surrogate pair; write the name as a listing shows it", code="bad_path") from error
 
 
 def _exists(path: Path) -> bool:

@@ -62,7 +62,8 @@ def _text(args: GlobArgs) -> str:
 def _start(args: GlobArgs) -> tuple[str, str]:
     """The folder where the search starts, as the arguments name it, and the pattern below it."""
     folder, rest = globs.split(_text(args))
-    return (os.path.join(args.path or ".", folder) if folder else args.path or "."), rest or "**"  # noqa: PTH118
+    given = "" if args.path == "." else args.path
+    return (os.path.join(given, folder) if folder else given or "."), rest or "**"  # noqa: PTH118
 
 
 def _outcome(args: GlobArgs, ctx: ToolContext, path: Path, start: str, pattern: globs.Glob, listed: ripgrep.Found) -> ToolOutcome:
@@ -80,7 +81,8 @@ def _outcome(args: GlobArgs, ctx: ToolContext, path: Path, start: str, pattern: 
             break
         lines.append(line)
     if len(found) > len(lines):
-        lines.append(f"[{len(found) - len(lines)} more files; narrow the pattern]")
+        left = len(found) - len(lines)
+        lines.append(f"[{left} more {'file' if left == 1 else 'files'}; narrow the pattern]")
     return said("\n".join([*lines, *([f"[{listed.note}]"] if listed.note else [])]))
 
 

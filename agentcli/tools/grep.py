@@ -185,10 +185,14 @@ def _text(args: GrepArgs, report: _Report, note: str) -> str:
         where = "" if args.path in (".", "") else f" in {args.path}"
         return " ".join([f"No match for {args.pattern!r}{where}", *(f"[{text}]" for text in notes)])
     if report.left:
-        files_left = len(report.left_files)
-        lines_in = f"matching lines in {files_left} {'file' if files_left == 1 else 'files'}"
-        notes.insert(0, f"{report.left} more {lines_in if args.output == 'content' else 'files'}; narrow the search or raise limit")
+        lines_in = f"{_number(report.left, 'more matching line')} in {_number(len(report.left_files), 'file')}"
+        left = lines_in if args.output == "content" else _number(report.left, "more file")
+        notes.insert(0, f"{left}; narrow the search or raise limit")
     return "\n".join([*report.lines, *(f"[{text}]" for text in notes)])
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _records(output: bytes) -> Iterator[tuple[str, str]]:

@@ -58,7 +58,7 @@ class Ls(Tool[LsArgs]):
     args = LsArgs
 
     def access(self, args: LsArgs) -> Access:
-        return Access(reads=(args.path,))
+        return Access(reads=(args.path or ".",))
 
     def title(self, args: LsArgs) -> str:
         return args.path
@@ -68,13 +68,14 @@ class Ls(Tool[LsArgs]):
 
 
 def _list(args: LsArgs, ctx: ToolContext) -> ToolOutcome:
-    path = files.located(ctx, args.path)
-    found = files.status(path, args.path)
+    given = args.path or "."
+    path = files.located(ctx, given)
+    found = files.status(path, given)
     if found is None:
-        raise files.missing(path, args.path)
+        raise files.missing(path, given)
     if not stat.S_ISDIR(found.st_mode):
-        raise ToolError(f"{args.path} is not a folder; use read for a file", code="not_a_folder")
-    names, more = _names(path, args.path)
+        raise ToolError(f"{given} is not a folder; use read for a file", code="not_a_folder")
+    names, more = _names(path, given)
     shown = names if args.all else [name for name in names if not name.startswith(".")]
     lines = [_line(path, name) for name in shown[:SHOWN]]
     return said(_bounded(lines, len(shown), len(names) - len(shown), more, ctx.output_limit))

@@ -139,7 +139,9 @@ def _put_in(text: str, spans: list[tuple[int, int]], edit: Swap, *, literal: boo
 
 
 def _with_ends(text: str, start: int, end: int, new: str, common: str) -> str:
-    """The new text with the file's line ends; in a file that mixes them, lines that stay keep theirs, others take their neighbour's."""
+    """The new text with the file's line ends. In a file that mixes them lines that stay keep theirs, one that takes another's place
+    gets that one's, and one that is added gets its neighbour's.
+    """
     new = _feeds(new, text)
     if common:
         return new.replace("\n", common)
@@ -148,10 +150,19 @@ def _with_ends(text: str, start: int, end: int, new: str, common: str) -> str:
     most = min(len(old), len(lines))
     head = next((index for index in range(most) if old[index] != lines[index]), most)
     tail = next((index for index in range(most - head) if old[-1 - index] != lines[-1 - index]), most - head)
-    any_end = re.compile("\r?\n")
-    near = any_end.search(text, start) or any_end.search(text)
-    middle = "".join(lines[head : len(lines) - tail]).replace("\n", near[0] if near else "\n")
-    return "".join(raw[:head]) + middle + "".join(raw[len(raw) - tail :])
+    ends = [_end_of(line) for line in raw[: len(raw) - tail]]
+    near = re.compile("\r?\n")
+    beside = near.search(text, start) or near.search(text)
+    other = next((end for end in (*reversed(ends), beside[0] if beside else "") if end), "\n")
+    middle = [
+        line.removesuffix("\n") + ((ends[at : at + 1] or [other])[0] or other) if line.endswith("\n") else line
+        for at, line in enumerate(lines[head : len(lines) - tail], head)
+    ]
+    return "".join((*raw[:head], *middle, *raw[len(raw) - tail :]))
+
+
+def _end_of(line: str) -> str:
+    return "\r\n" if line.endswith("\r\n") else line[-1:] if line.endswith("\n") else ""
 
 
 def _lines(text: str) -> list[str]:

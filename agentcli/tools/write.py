@@ -90,7 +90,7 @@ def written(ctx: ToolContext, path: Path, stamp: FileStamp, shown: str, before: 
     change = diffs.change(shown, before, after, created=created)
     verb = "Created" if created else "Wrote"
     text = f"{verb} {shown}: {_count(after)}, {files.human_size(stamp.size)}."
-    facts: dict[str, object] = {"path": str(path), "added": change.added, "removed": change.removed}
+    facts: dict[str, object] = {"path": files.plain_name(str(path)), "added": change.added, "removed": change.removed}
     return ToolOutcome((Text(text),), DiffDisplay(shown, change.diff, created), data=facts)
 
 

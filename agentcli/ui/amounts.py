@@ -33,6 +33,11 @@ def duration(milliseconds: int) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
+def megabytes(size: int) -> str:
+    """`491 MB`, of a million bytes each."""
+    return f"{size / 1_000_000:.0f} MB"
+
+
 def count(number: int, word: str) -> str:
     """`1 turn`, `2 turns`."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"

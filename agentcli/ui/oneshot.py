@@ -117,8 +117,8 @@ async def _converse(shot: OneShot, sink: Sink, stop: _Stop) -> None:
 
 async def _prompt(shot: OneShot) -> Any:
     if shot.input_format == "stream-json":
-        return read_prompt(shot.prompt or "-", None)
-    prompt = await asyncio.to_thread(read_prompt, shot.prompt, sys.stdin)
+        return await read_prompt(shot.prompt or "-", None)
+    prompt = await read_prompt(shot.prompt, sys.stdin)
     if not prompt.text.strip():
         raise UsageError("no prompt: give one as an argument or on standard input.", hint='Try: agentcli -p "What does this project do?"')
     return prompt
@@ -126,11 +126,11 @@ async def _prompt(shot: OneShot) -> Any:
 
 async def _follow(shot: OneShot, session: AsyncSession) -> None:
     """Each message of the input starts a run when the one before has ended."""
-    messages = read_messages(sys.stdin, session.notice)
-    while (message := await asyncio.to_thread(next, messages, None)) is not None:
-        outcome = await session.run(message)
-        if outcome.failure is not None:
-            return
+    async with contextlib.aclosing(read_messages(sys.stdin, session.notice)) as messages:
+        async for message in messages:
+            outcome = await session.run(message)
+            if outcome.failure is not None:
+                return
 
 
 def _feeding(sink: Sink, session: AsyncSession) -> Callable[[Envelope], None]:

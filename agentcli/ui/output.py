@@ -13,7 +13,8 @@ from agentcli.protocol.text import utf8
 
 
 class Output:
-    """One stream. Writing never raises: `closed` says that nobody reads any more, `fault` why else nothing arrives.
+    """One stream; None, a closed one, takes everything and keeps nothing. Writing never raises: `gone` says that the reader went away,
+    `fault` why else nothing arrives.
 
     Bytes go straight to the descriptor where there is one, so that nothing is left in a buffer to fail at exit.
     """
@@ -22,14 +23,14 @@ class Output:
         self._stream = stream
         self._descriptor = descriptor_of(stream)
         self.terminal = is_terminal(stream)
-        self.closed = stream is None
+        self.gone = False
         self.fault: OSError | None = None
 
     def text(self, text: str) -> None:
         self.write(utf8(text).encode())
 
     def write(self, data: bytes) -> None:
-        if self.closed or self.fault is not None:
+        if self._stream is None or self.gone or self.fault is not None:
             return
         try:
             if self._descriptor is None:
@@ -37,7 +38,7 @@ class Output:
             else:
                 write_all(self._descriptor, data)
         except (BrokenPipeError, ConnectionResetError, ValueError):
-            self.closed = True
+            self.gone = True
         except OSError as error:
             self.fault = error
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from agentcli.protocol.errors import StorageError
 from agentcli.protocol.events import CallStarted, Envelope, Failure, Replied, TextDelta
 from agentcli.protocol.jsonline import json_line
 from agentcli.protocol.text import Cleaner
+from agentcli.sdk.tally import MAIN, Ending, Tally
 from agentcli.ui.output import LastMessage, Output
 from agentcli.ui.progress import Progress, Verbosity
 from agentcli.ui.result import Limits, result_of
 from agentcli.ui.stream_json import StreamJson, line_uuid
-from agentcli.ui.tally import MAIN, Ending, Tally
 
 OutputFormat = Literal["text", "json", "stream-json"]
 
@@ -71,8 +71,8 @@ class Sink(ABC):
 
     @property
     def reader_gone(self) -> bool:
-        """Whether nobody reads standard output any more, so that going on is of no use."""
-        return self._out.closed or self._out.fault is not None
+        """Whether what is written reaches nobody any more, so that the run may as well be interrupted."""
+        return self._out.gone or self._out.fault is not None
 
     def feed(self, envelope: Envelope) -> None:
         """Takes one envelope; after `finish` it is passed over."""
@@ -92,12 +92,14 @@ class Sink(ABC):
         ending = self._keep_last(self.tally.ending(failure))
         self._ending = ending
         self._print_end(ending)
-        self._progress.end(ending)
-        if self._out.fault is None:
-            return ending.exit_code
-        self._progress.fault(f"cannot write to standard output: {self._out.fault.strerror}.")
-        self._ending = Ending(ending.status, ending.failure, ending.exit_code or 1)
+        self._ending = self._heard(ending, told=failure is not None)
+        self._progress.end(self._ending)
         return self._ending.exit_code
+
+    def download(self, download: Any) -> None:
+        """Shows how far a download is, a `progress.Download`."""
+        if self._ending is None:
+            self._progress.download(download)
 
     def _keep_last(self, ending: Ending) -> Ending:
         if self._last is None:
@@ -107,6 +109,16 @@ class Sink(ABC):
         except StorageError as error:
             failure = Failure(error.kind, error.message, error.exit_code, error.hint)
             return ending if ending.failure else Ending("error", failure, error.exit_code)
+        return ending
+
+    def _heard(self, ending: Ending, *, told: bool) -> Ending:
+        """The ending in the light of what became of the output: a run that was stopped because its reader went away ends quietly."""
+        stopped = not told and ending.failure is not None and ending.failure.kind == "interrupted"
+        if self._out.fault is not None and (ending.failure is None or stopped):
+            why = self._out.fault.strerror or str(self._out.fault)
+            return Ending("error", Failure("storage", f"cannot write to standard output: {why}."), 1)
+        if self._out.gone and stopped:
+            return Ending("interrupted", None, 0)
         return ending
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from agentcli.protocol.events import (
     AgentFinished,
@@ -24,14 +24,65 @@ from agentcli.protocol.events import (
 )
 from agentcli.protocol.models import ModelUse
 from agentcli.protocol.text import clean
-from agentcli.ui.amounts import count, duration, money, tokens
+from agentcli.sdk.tally import MAIN, AgentTally, Ending, Tally
+from agentcli.ui.amounts import count, duration, megabytes, money, tokens
 from agentcli.ui.output import Output
-from agentcli.ui.tally import MAIN, AgentTally, Ending, Tally
 
 Verbosity = Literal["quiet", "normal", "verbose"]
 """`quiet`: errors only. `normal`: also notices, retries and workers, and tool calls where a person watches. `verbose`: everything."""
 
 LONGEST_LINE = 200
+
+
+class Download(Protocol):
+    """How far a download is: `done` of `total` bytes of `name`, from `source`, a host or an index."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def done(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+
+
+class DownloadLine:
+    """A line that grows on a terminal; in a file one line at the start and one at the end."""
+
+    def __init__(self, err: Output) -> None:
+        self._err = err
+        self._width = 0
+        self._percent: int | None = None
+
+    def __call__(self, download: Any) -> None:
+        """Takes a `Download`; writes only where a percent was gained."""
+        whole = download.done >= download.total
+        percent = 100 if whole else download.done * 100 // download.total
+        if percent == self._percent or not (self._err.terminal or whole or self._percent is None):
+            return
+        self._percent = percent
+        done, total = megabytes(download.done), megabytes(download.total)
+        line = clean(f"fetching {download.name} from {download.source}: {done} of {total} ({percent}%)", keep_newlines=False)
+        if not self._err.terminal:
+            self._err.text(f"{line}\n")
+            return
+        line = line[:LONGEST_LINE]
+        self._err.text("\r" + line.ljust(self._width))
+        self._width = len(line)
+        if whole:
+            self.end_line()
+
+    def end_line(self) -> None:
+        """Ends the line on a terminal, if one is under way."""
+        if self._width:
+            self._width = 0
+            self._err.text("\n")
+
+
+def download_line(err: Output) -> DownloadLine:
+    """What shows a download on stderr, outside of a run."""
+    return DownloadLine(err)
 
 
 class Progress:
@@ -43,6 +94,7 @@ class Progress:
         self._verbosity = verbosity
         self._steps = steps or verbosity == "verbose"
         self._before = before
+        self._fetching = DownloadLine(err)
 
     def feed(self, envelope: Envelope) -> None:
         if self._verbosity == "quiet":
@@ -62,8 +114,12 @@ class Progress:
             parts = (count(tally.main.turns, "turn"), tokens(tally.usage.total), money(tally.cost_usd), duration(tally.duration_ms))
             self._line(" · ".join(parts))
 
-    def fault(self, text: str) -> None:
-        self._line(f"error: {text}", limit=None)
+    def download(self, download: Any) -> None:
+        """How far a download is, a `Download`."""
+        if self._verbosity != "quiet":
+            if self._before is not None:
+                self._before()
+            self._fetching(download)
 
     def _said(self, envelope: Envelope, agent: AgentTally) -> list[str]:
         match envelope.event:
@@ -97,6 +153,7 @@ class Progress:
             line = f"{line[: limit - 1]}…"
         if self._before is not None:
             self._before()
+        self._fetching.end_line()
         self._err.text(f"{line}\n")
 
 

@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from agentcli.protocol.events import AgentState, Failure
 from agentcli.protocol.messages import StopReason
 from agentcli.protocol.models import ModelUse, Usage
-from agentcli.ui.tally import AgentTally, Denied, Ending, ModelTally, Tally
+from agentcli.sdk.tally import AgentTally, Denied, Ending, ModelTally, Tally
 
 Limits = Callable[[str], tuple[int | None, int | None]]
 """A resolved model's name to its context and output limits in tokens, None where unknown."""

@@ -1,15 +1,16 @@
 """What is piped into a run: when standard input is read, how long it is waited for, and what becomes of it.
 
 A terminal is not read; an open pipe that never sends a byte does not hang a run that has a prompt; `-` waits for the end of the input.
+All waiting is the event loop's, so that a signal ends it at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import os
-import select
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import TextIO
 
 import msgspec
@@ -34,7 +35,7 @@ class Prompt(Struct, frozen=True):
     notices: tuple[str, ...] = ()
 
 
-def read_prompt(
+async def read_prompt(
     argument: str, stdin: TextIO | None, *, wait: bool = False, first_byte_s: float = FIRST_BYTE_S, most_bytes: int = MOST_BYTES
 ) -> Prompt:
     """The prompt of an argument and of what is piped in: either, or the argument with the input as `<stdin>…</stdin>` after it.
@@ -50,10 +51,10 @@ def read_prompt(
     descriptor = descriptor_of(stdin)
     if descriptor is None or (os.isatty(descriptor) and not forced):
         return Prompt(prompt)
-    if prompt.strip() and not forced and not arrives(descriptor, first_byte_s):
+    if prompt.strip() and not forced and not await arrives(descriptor, first_byte_s):
         waited = f"nothing came in on stdin within {first_byte_s:g} s: going on without it. To wait for it, add a - after the prompt."
         return Prompt(prompt, notices=(waited,))
-    text, notices = decoded(read_all(descriptor, most_bytes))
+    text, notices = decoded(await read_all(descriptor, most_bytes))
     if not text.strip():
         return Prompt(prompt, notices=notices)
     if not prompt.strip():
@@ -61,8 +62,10 @@ def read_prompt(
     return Prompt(f"{prompt}\n\n<stdin>\n{text.rstrip()}\n</stdin>", notices=notices)
 
 
-def read_messages(stdin: TextIO | None, notice: Callable[[str], None], *, most_bytes: int = MOST_BYTES) -> Iterator[UserMessage]:
-    """The user messages of `--input-format stream-json`, one a line, each as soon as its line is there. Blocks between them.
+async def read_messages(
+    stdin: TextIO | None, notice: Callable[[str], None], *, most_bytes: int = MOST_BYTES
+) -> AsyncGenerator[UserMessage, None]:
+    """The user messages of `--input-format stream-json`, one a line, each as soon as its line is there.
 
     A line of another type is passed over with a notice.
 
@@ -72,9 +75,11 @@ def read_messages(stdin: TextIO | None, notice: Callable[[str], None], *, most_b
     descriptor = descriptor_of(stdin)
     if descriptor is None:
         return
-    for number, line in enumerate(lines_of(descriptor, most_bytes), start=1):
-        if line.strip():
-            message = message_of(line, number, notice)
+    number = 0
+    async with aclosing(lines_of(descriptor, most_bytes)) as lines:
+        async for line in lines:
+            number += 1
+            message = message_of(line, number, notice) if line.strip() else None
             if message is not None:
                 yield message
 
@@ -94,19 +99,34 @@ def descriptor_of(stdin: TextIO | None) -> int | None:
     return descriptor
 
 
-def arrives(descriptor: int, first_byte_s: float) -> bool:
-    """Whether there is something to read, or an end, within that time. A file always has one of them."""
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return True
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN | select.POLLHUP)
-    return bool(poll.poll(max(0, round(first_byte_s * 1000))))
+async def arrives(descriptor: int, first_byte_s: float) -> bool:
+    """Whether there is something to read, or an end, within that time."""
+    try:
+        async with asyncio.timeout(first_byte_s):
+            await readable(descriptor)
+    except TimeoutError:
+        return False
+    return True
 
 
-def read_all(descriptor: int, most_bytes: int) -> bytes:
+async def readable(descriptor: int) -> None:
+    """Waits until a read will not. Files and devices that cannot be watched never wait."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    try:
+        loop.add_reader(descriptor, ready.set)
+    except OSError:
+        return
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+async def read_all(descriptor: int, most_bytes: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    while piece := read_piece(descriptor):
+    while piece := await read_piece(descriptor):
         size += len(piece)
         if size > most_bytes:
             raise UsageError(
@@ -117,22 +137,23 @@ def read_all(descriptor: int, most_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-def read_piece(descriptor: int) -> bytes:
-    """Waits for the next bytes, also on a descriptor that another process made non-blocking; b"" at the end."""
+async def read_piece(descriptor: int) -> bytes:
+    """The next bytes, b"" at the end."""
     while True:
+        await readable(descriptor)
         try:
             return os.read(descriptor, PIECE)
         except BlockingIOError:
-            select.select([descriptor], [], [])
+            continue
         except OSError as error:
             raise UsageError(f"cannot read stdin: {error.strerror}.", hint="Run with </dev/null to go on without it.") from error
 
 
-def lines_of(descriptor: int, most_bytes: int) -> Iterator[bytes]:
+async def lines_of(descriptor: int, most_bytes: int) -> AsyncGenerator[bytes, None]:
     """Lines as they come, cut at LF only; the last needs none."""
     pending: list[bytes] = []
     size, number = 0, 1
-    while piece := read_piece(descriptor):
+    while piece := await read_piece(descriptor):
         first, *others = piece.split(b"\n")
         pending.append(first)
         for other in others:

@@ -35,9 +35,9 @@ from agentcli.protocol.events import (
 )
 from agentcli.protocol.messages import AssistantMessage, Image, Text, Thinking, ToolCall
 from agentcli.protocol.models import ModelUse
+from agentcli.sdk.tally import MAIN, AgentTally, Tally
 from agentcli.ui.partial import Partial
 from agentcli.ui.result import error_fields, model_fields, stop_reason, tool_input, usage_fields
-from agentcli.ui.tally import MAIN, AgentTally, Tally
 
 Line = dict[str, Any]
 """One line, before it is encoded."""
@@ -106,7 +106,6 @@ class StreamJson:
         """An answer that broke off is held back until it is known whether another attempt replaces it."""
         agent = self.tally.agent(envelope.agent_id)
         if event.failure is not None:
-            self._forget(agent.id)
             if event.message.content:
                 self._broken[agent.id] = envelope
             return

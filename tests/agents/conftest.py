@@ -1,78 +1,23 @@
-"""A parent's repository, as people have them: with staged, unstaged, untracked and ignored files."""
+"""Coroutine tests get a loop each; a parent's repository and a folder for clones."""
 
 from __future__ import annotations
 
-import os
-import subprocess
+import asyncio
+import inspect
 from pathlib import Path
 
 import pytest
-
-LINES = "".join(f"line {number}\n" for number in range(1, 31))
-
-
-class Repository:
-    """A git repository that a test acts on as a person would."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def git(self, *args: str, check: bool = True) -> str:
-        done = subprocess.run(
-            ["git", "-c", "protocol.file.allow=always", *args],
-            cwd=self.path,
-            env={**os.environ, **IDENTITY},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert not check or done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
-
-    def read(self, name: str) -> str:
-        return (self.path / name).read_text()
-
-    def commit(self, message: str = "work") -> str:
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "-m", message)
-        return self.git("rev-parse", "HEAD")
-
-    def status(self) -> list[str]:
-        return [line for line in self.git("status", "--porcelain", "--untracked-files=all").splitlines() if line]
-
-    def files(self) -> dict[str, str]:
-        """All files beside git's own, as text."""
-        every = (path for path in sorted(self.path.rglob("*")) if ".git" not in path.parts and path.is_file())
-        return {path.relative_to(self.path).as_posix(): path.read_text() for path in every}
-
-    def branches(self) -> list[str]:
-        return self.git("for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines()
+from support.repositories import Repository, new_repository
 
 
-IDENTITY = {
-    "GIT_AUTHOR_NAME": "Person",
-    "GIT_AUTHOR_EMAIL": "person@example.org",
-    "GIT_COMMITTER_NAME": "Person",
-    "GIT_COMMITTER_EMAIL": "person@example.org",
-}
-
-
-def new_repository(path: Path, *, commit: bool = True) -> Repository:
-    path.mkdir(parents=True)
-    repository = Repository(path)
-    repository.git("init", "--quiet", "-b", "main")
-    if commit:
-        repository.write("app.txt", LINES)
-        repository.write("lib/tool.txt", "tool\n")
-        repository.write(".gitignore", "*.log\nbuild/\n")
-        repository.commit("first")
-    return repository
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs a test that is a coroutine on a loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    asyncio.run(pyfuncitem.obj(**wanted))
+    return True
 
 
 @pytest.fixture

@@ -1,56 +1,18 @@
-"""A person's folders and a project, all empty, and `Sources` that look there."""
+"""A person's folders and a project, all empty."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from agentcli.config.load import Config, Sources, load
-
-
-@dataclass
-class Desk:
-    """Where one test's config lies. `load(**changes)` loads with changed `Sources`."""
-
-    home: Path
-    user: Path
-    data: Path
-    cache: Path
-    project: Path
-    environ: dict[str, str] = field(default_factory=dict)
-
-    def sources(self, **changes: Any) -> Sources:
-        environ = {"HOME": str(self.home), **self.environ}
-        return replace(Sources(self.project, environ, self.user, self.data, self.cache), **changes)
-
-    def load(self, **changes: Any) -> Config:
-        return load(self.sources(**changes))
-
-    def text(self, text: str, **environ: str) -> Config:
-        """A config given as text, as `Agent.create` does."""
-        return load(self.sources(text=text, environ={"HOME": str(self.home), **environ}))
-
-    def write(self, path: str, text: str | bytes) -> Path:
-        """A file of the project."""
-        return put(self.project / path, text)
-
-    def write_user(self, text: str | bytes) -> Path:
-        return put(self.user / "config.hcl", text)
-
-
-def put(path: Path, text: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
+from support.desk import Desk
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     base = tmp_path.resolve()
-    desk = Desk(base / "home", base / "home/.config/agentcli", base / "home/.local/share/agentcli", base / "home/.cache/agentcli", base / "home/src/app")
+    home = base / "home"
+    desk = Desk(home, home / ".config/agentcli", home / ".local/share/agentcli", home / ".cache/agentcli", home / "src/app")
     for folder in (desk.home, desk.project):
         folder.mkdir(parents=True, exist_ok=True)
     return desk

@@ -21,7 +21,9 @@ def value_of(text: str) -> object:
     table, problems = parse(f"a = {text}\n", "f")
     assert problems == []
     node = table.entries[0].node
-    return node.value if isinstance(node, Scalar) else [item.value for item in node.items if isinstance(item, Scalar)] if isinstance(node, Items) else node
+    if isinstance(node, Items):
+        return [item.value for item in node.items if isinstance(item, Scalar)]
+    return node.value if isinstance(node, Scalar) else node
 
 
 def complaint(text: str) -> str:
@@ -60,10 +62,11 @@ def test_values_mean_what_hcl_says(text: str, value: object) -> None:
 
 
 def test_blocks_objects_and_positions() -> None:
-    table, problems = parse('# head\nproviders "openai" plain {\n  a = { "b c" = 1, d: true\n    e = "x" }\n}\n', "f")
-    inner = Table(
-        (Entry("b c", 3, 9, Scalar(1, 3, 17)), Entry("d", 3, 20, Scalar(True, 3, 23)), Entry("e", 4, 5, Scalar("x", 4, 9, 66, 69))), (), 3, 7
-    )
+    text = '# head\nproviders "openai" plain {\n  a = { "b c" = 1, d: true\n    e = "x" }\n}\n'
+    table, problems = parse(text, "f")
+    at = text.index('"x"')
+    numbers = Entry("b c", 3, 9, Scalar(1, 3, 17)), Entry("d", 3, 20, Scalar(True, 3, 23))
+    inner = Table((*numbers, Entry("e", 4, 5, Scalar("x", 4, 9, at, at + 3))), (), 3, 7)
     assert problems == []
     assert table == Table((), (Block("providers", ("openai", "plain"), Table((Entry("a", 3, 3, inner),), (), 2, 1), 2, 1),), 1, 1)
 
@@ -83,6 +86,7 @@ def test_blocks_objects_and_positions() -> None:
         ("/* a", "1:1", "comment is never closed"),
         ("a = <<EOT\nx\n", "1:5", "heredoc is never closed"),
         ("a: 3", "1:2", 'written with "="'),
+        ("a { b = 1, c = 2 }", "1:10", "no comma was expected"),
         ("a = 1;", "1:6", 'no ";" is needed'),
         ('"a" = 1', "1:1", "without quotes"),
         ("a b\n\n", "1:4", "not finished"),

@@ -72,14 +72,27 @@ def test_a_literal_key_is_a_secret_from_the_moment_it_is_read() -> None:
         ("default_model { }", "f:1:1: default_model must be text in quotes, found a block."),
         ('agents "a" { tools = "read" }', "f:1:14: agents.a.tools must be a list: [ … ], found text."),
         ('agents "a" { model = "" }', "f:1:14: agents.a.model must not be empty."),
-        ('agents "a/b" { }', 'f:1:1: "a/b" cannot be a name in agents. A name is 1 to 64 letters, digits, _, -, . or spaces, and starts with a letter or digit.'),
-        ('providers "a" { wire = "opnai-chat" }', 'f:1:17: providers.a.wire must be one of openai-chat, openai-responses, anthropic, gemini, local, scripted. Did you mean "openai-chat"?'),
+        (
+            'agents "a/b" { }',
+            'f:1:1: "a/b" cannot be a name in agents. A name is 1 to 64 letters, digits, _, -, . or spaces, and starts with a letter or digit.',
+        ),
+        (
+            'providers "a" { wire = "opnai-chat" }',
+            "f:1:17: providers.a.wire must be one of openai-chat, openai-responses, anthropic, gemini, local, scripted."
+            ' Did you mean "openai-chat"?',
+        ),
         ('providers "a" { base_url = "ftp://x" }', "f:1:17: providers.a.base_url must be an address that starts with http:// or https://."),
         ('providers "a" { base_url = "http://u:p@x" }', "f:1:17: providers.a.base_url must not hold a user name or password (put it in headers)."),
         ('providers "a" { models "m" { cost = { input = 1 } } }', 'f:1:30: "providers.a.models.m.cost" needs output. Add output = ….'),
-        ('providers "a" { models "m" { effort = ["low"]\n default_effort = "high" } }', "f:1:17: providers.a.models.m names a default_effort that is not in its effort list."),
+        (
+            'providers "a" { models "m" { effort = ["low"]\n default_effort = "high" } }',
+            "f:1:17: providers.a.models.m names a default_effort that is not in its effort list.",
+        ),
         ('providers "a" { models "m" { effort = ["a b"] } }', "f:1:30: providers.a.models.m.effort.0 must be a word without spaces, : and /."),
-        ('providers "a" { quirks { extra_body { x = [env("K")] } } }', "f:1:26: env() cannot stand inside providers.a.quirks.extra_body. Write plain values there."),
+        (
+            'providers "a" { quirks { extra_body { x = [env("K")] } } }',
+            "f:1:26: env() cannot stand inside providers.a.quirks.extra_body. Write plain values there.",
+        ),
         ('aliases { a = env("X") }', "f:1:11: aliases.a must be text in quotes, found env(…)."),
         ('permissions { mode = "yolo" }', "f:1:15: permissions.mode must be one of default, accept-edits, plan, auto, bypass."),
         ('permissions { deny = ["read(.env*)",\n  "bash(rm"] }', "f:2:3: permissions.deny.1 must be a rule: tool or tool(pattern)."),
@@ -110,7 +123,10 @@ def test_a_null_is_as_if_the_key_were_not_there() -> None:
 
 
 def test_keys_that_mean_the_same_arrive_under_one_name() -> None:
-    text = 'agents "a" {\n prompt = "p"\n timeout = 30\n workspace = "branch"\n permissionMode = "acceptEdits"\n}\nproviders "b" { models "m" { attachment = true\n id = "real" } }'
+    text = (
+        'agents "a" {\n prompt = "p"\n timeout = 30\n workspace = "branch"\n permissionMode = "acceptEdits"\n}\n'
+        'providers "b" { models "m" { attachment = true\n id = "real" } }'
+    )
     assert [(leaf.path[2:], leaf.value) for leaf in leaves(text)] == [
         ((), None),
         (("system_prompt",), "p"),

@@ -279,7 +279,7 @@ def test_no_descriptor_is_left_open_after_runs_of_every_kind() -> None:
             with pytest.raises(UsageError):
                 await run(["no-such-program-here"])
             await asyncio.sleep(0.05)
-            counts.append(len(os.listdir("/dev/fd")))
+            counts.append(sum(1 for _ in Path("/dev/fd").iterdir()))
         return counts[0], counts[1]
 
     first, second = asyncio.run(main())
@@ -391,7 +391,7 @@ def test_a_killed_guard_is_replaced_at_the_next_child_and_knows_the_earlier_ones
         guards = [child for child in psutil.Process(parent.pid).children() if "agentcli-guard" in child.cmdline()]
         assert len(guards) == 1
         guards[0].kill()
-        guards[0].wait(5)
+        assert still_running([guards[0].pid]) == []
         parent.stdin.write(b"\n")
         parent.stdin.flush()
         second = _numbers(parent)
@@ -401,7 +401,7 @@ def test_a_killed_guard_is_replaced_at_the_next_child_and_knows_the_earlier_ones
 
 def test_what_a_finished_program_left_behind_outlives_us_and_the_guard_does_not() -> None:
     body = (
-        "done = await run(['bash', '-c', 'sleep 1000 & echo $!']); "
+        "child = await start(['cat']); done = await run(['bash', '-c', 'sleep 1000 & echo $!']); await child.stop(); "
         "import psutil; guards = [p.pid for p in psutil.Process().children() if 'agentcli-guard' in p.cmdline()]; "
         "print(done.stdout.decode().strip(), *guards, flush=True)"
     )

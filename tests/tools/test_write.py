@@ -43,7 +43,6 @@ def test_a_new_file_is_created_with_its_folders_and_the_person_sees_a_diff(tmp_p
         data={"path": str(path), "added": 2, "removed": 0},
     )
     assert path.read_bytes() == b"one\ntwo"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~os.umask(os.umask(0o022)) or True
     assert ctx.memory.seen == {path: FileStamp(path.stat().st_mtime_ns, 7, files.digest_of(b"one\ntwo"))}
 
 

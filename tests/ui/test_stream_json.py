@@ -15,6 +15,7 @@ from agentcli.protocol.events import (
     AgentSpawned,
     AgentState,
     AnyEvent,
+    ArgumentsDelta,
     CallStarted,
     Compacted,
     Envelope,
@@ -179,6 +180,17 @@ def test_an_answer_that_was_not_streamed_is_streamed_whole_with_partial_messages
         "message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop",
     ]  # fmt: skip
     assert events[2] == {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "All at once."}}
+
+
+def test_a_call_that_got_its_id_only_in_the_end_is_not_streamed_twice() -> None:
+    story = Story().tell(CallStarted(call=1, model=BIG), ArgumentsDelta(call_id="", name="read", text="{}"))
+    message = AssistantMessage((ToolCall("call_0", "read", "{}"), ToolCall("call_1", "ls", "{}")), "tool_calls")
+    story.tell(answered("", message=message))
+    events = [line["event"] for line in printed(story.envelopes, include_partial=True) if line["type"] == "stream_event"]
+    assert [event["content_block"] for event in events if event["type"] == "content_block_start"] == [
+        {"type": "tool_use", "id": "", "name": "read", "input": {}},
+        {"type": "tool_use", "id": "call_1", "name": "ls", "input": {}},
+    ]
 
 
 def test_a_failed_attempt_leaves_nothing_in_the_pieces_of_the_next() -> None:

@@ -225,6 +225,11 @@ class Tally:
         """Wall time of the main agent's runs; of all that was seen, where none ended."""
         return self.main.duration_ms or round((self._last_at - self._first_at) * 1000)
 
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The main agent's calls, in order."""
+        return tuple(call for (agent_id, _), call in self._calls.items() if agent_id == MAIN)
+
     # --- the end ---
 
     @property

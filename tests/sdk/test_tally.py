@@ -15,7 +15,7 @@ from agentcli.protocol.events import (
     encode,
 )
 from agentcli.protocol.models import ModelUse, Usage
-from agentcli.ui.tally import Denied, Ending, Tally
+from agentcli.sdk.tally import Denied, Ending, Tally
 
 
 def fed(envelopes: list[Envelope]) -> Tally:

@@ -1,0 +1,1 @@
+"""The composition root and the public library: agents, sessions, options, results. Faces are its customers."""

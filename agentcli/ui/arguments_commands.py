@@ -1,0 +1,141 @@
+"""The subcommands and their flags: what can be used, who works, what was said, what is configured. Each is a thin call of the sdk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentcli.ui import listing
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _group(text: str) -> typer.Typer:
+    return typer.Typer(help=text, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=HELP)
+
+
+app = _group("A terminal coding agent that delegates to workers, each on a model of its own.")
+sessions = _group("Sessions of this folder, or of all.")
+config = _group("Where every value came from, and what is wrong.")
+local = _group("Local models: weights on this machine.")
+app.add_typer(sessions, name="sessions", invoke_without_command=True)
+app.add_typer(config, name="config", invoke_without_command=True)
+app.add_typer(local, name="local", invoke_without_command=True)
+
+Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="This config file; naming it trusts it.")]
+Cwd = Annotated[Path | None, typer.Option("-C", "--cwd", metavar="DIR", help="As seen from this folder.")]
+
+
+@app.command()
+def models(query: Annotated[list[str] | None, typer.Argument()] = None, json: Json = False, config: Config = None, cwd: Cwd = None) -> None:
+    """What can be used: id, wire, context, price, tools, effort levels, key present?"""
+    listing.models(listing.opened(cwd, config), " ".join(query or []), as_json=json)
+
+
+@app.command()
+def agents(
+    name: Annotated[str | None, typer.Argument()] = None,
+    json: Json = False,
+    config: Config = None,
+    cwd: Cwd = None,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="As if the session ran on this model.")] = None,
+) -> None:
+    """Workers: definition, source file, the model each resolves to and which link decided."""
+    listing.agents(listing.opened(cwd, config), listing.folder(cwd), name or "", model, as_json=json)
+
+
+@sessions.callback()
+def sessions_default(context: typer.Context) -> None:
+    """Sessions of this folder, or of all."""
+    if context.invoked_subcommand is None:
+        listing.sessions(Path.cwd(), as_json=False)
+
+
+@sessions.command("list")
+def sessions_list(
+    all_: Annotated[bool, typer.Option("--all", help="Of every folder.")] = False, json: Json = False, cwd: Cwd = None
+) -> None:
+    """The latest first."""
+    listing.sessions(None if all_ else listing.folder(cwd), as_json=json)
+
+
+@sessions.command("show")
+def sessions_show(session_id: str) -> None:
+    """One session as text."""
+    listing.show_session(session_id)
+
+
+@sessions.command("export")
+def sessions_export(session_id: str) -> None:
+    """One session's events, JSON lines."""
+    listing.export_session(session_id)
+
+
+@sessions.command("rm")
+def sessions_remove(session_ids: list[str]) -> None:
+    """Deletes sessions for good."""
+    listing.remove_sessions(session_ids)
+
+
+@config.callback()
+def config_default(context: typer.Context) -> None:
+    """Where every value came from, and what is wrong."""
+    if context.invoked_subcommand is None:
+        listing.show_config(listing.opened(None, None), as_json=False)
+
+
+@config.command("show")
+def config_show(json: Json = False, config: Config = None, cwd: Cwd = None) -> None:
+    """Every value, the layer and the line it came from; secrets as stars."""
+    listing.show_config(listing.opened(cwd, config), as_json=json)
+
+
+@config.command("check")
+def config_check(
+    strict: Annotated[bool, typer.Option("--strict", help="A variable that is not set is an error too.")] = False,
+    config: Config = None,
+    cwd: Cwd = None,
+) -> None:
+    """All that is wrong, with file, line and column; exit code 2 where something is."""
+    raise typer.Exit(listing.check_config(listing.folder(cwd), config, strict=strict))
+
+
+@config.command("path")
+def config_path(config: Config = None, cwd: Cwd = None) -> None:
+    """The files that were read, nearest last, and where the person's own is looked for."""
+    listing.config_paths(listing.opened(cwd, config))
+
+
+@config.command("trust")
+def config_trust(folder: Annotated[Path | None, typer.Argument()] = None) -> None:
+    """Trusts what a folder's config, agents and keys say, from now on."""
+    listing.trust(folder or Path.cwd())
+
+
+@local.callback()
+def local_default(context: typer.Context) -> None:
+    """Local models: weights on this machine."""
+    if context.invoked_subcommand is None:
+        listing.local_models()
+
+
+@local.command("list")
+def local_list() -> None:
+    """What can be fetched, and what is here."""
+    listing.local_models()
+
+
+@local.command("pull")
+def local_pull(name: Annotated[str | None, typer.Argument(help="A name of `local list`; the default model where left out.")] = None) -> None:
+    """Fetches weights, shows size and source, checks the sha256."""
+    raise typer.Exit(listing.pull(name or "", sys.stderr))
+
+
+@local.command("rm")
+def local_remove(name: str) -> None:
+    """Deletes weights."""
+    listing.remove_weights(name)

@@ -1,0 +1,239 @@
+"""What the listing commands print: plain columns for people, JSON for scripts. Everything comes from the sdk's overview."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+
+from agentcli.protocol.errors import UsageError
+from agentcli.protocol.events import Replied, ToolFinished, ToolStarted, UserSubmitted
+from agentcli.protocol.jsonline import json_line
+from agentcli.protocol.text import clean, one_line
+from agentcli.sdk import overview
+from agentcli.sdk.agent import AsyncAgent, Origin
+from agentcli.ui.amounts import tokens
+from agentcli.ui.output import Output
+from agentcli.ui.progress import download_line
+
+
+def folder(cwd: Path | None) -> Path:
+    """The folder a command looks from. Raises UsageError."""
+    path = (cwd or Path()).expanduser().resolve()
+    if not path.is_dir():
+        raise UsageError(f"--cwd: no such folder: {path}.")
+    return path
+
+
+def opened(cwd: Path | None, config: Path | None) -> AsyncAgent:
+    """An agent that is only looked at: nothing is connected."""
+    return AsyncAgent.layered(folder(cwd), explicit=config, origin=Origin(link="flag"))
+
+
+def models(agent: AsyncAgent, query: str, *, as_json: bool) -> None:
+    rows = overview.model_rows(agent, query)
+    if as_json:
+        _json([_model_facts(row) for row in rows])
+        return
+    if not rows:
+        raise UsageError(f"no model matches '{query}'.", hint="List all with: agentcli models")
+    _table(
+        ("MODEL", "NAME", "WIRE", "CONTEXT", "IN/OUT $ per M", "TOOLS", "EFFORT", "KEY"),
+        [
+            (
+                f"{row.id}{' *' if row.default else ''}",
+                row.name,
+                row.wire,
+                tokens(row.context).removesuffix(" tok") if row.context else "?",
+                f"{row.cost.input:g}/{row.cost.output:g}" if row.cost else "?",
+                "yes" if row.tools else "no",
+                " ".join(row.effort) or "-",
+                "-" if row.key is None else "yes" if row.key else "missing",
+            )
+            for row in rows
+        ],
+    )
+    if any(row.default for row in rows):
+        _line("* runs where none is named")
+
+
+def _model_facts(row: overview.ModelRow) -> dict[str, Any]:
+    facts: dict[str, Any] = msgspec.to_builtins(row)
+    return {**facts, "key_present": facts.pop("key")}
+
+
+def agents(agent: AsyncAgent, cwd: Path, name: str, model: str | None, *, as_json: bool) -> None:
+    rows = overview.agent_rows(agent, cwd, model)
+    if name:
+        known = tuple(row.name for row in rows)
+        rows = [row for row in rows if row.name == name]
+        if not rows:
+            raise UsageError(f"no worker '{name}'; known: {', '.join(known)}.")
+    if as_json:
+        _json([_agent_facts(row) for row in rows])
+    elif name:
+        _one_agent(rows[0])
+    else:
+        _table(
+            ("WORKER", "MODEL (WHY)", "TOOLS", "DEFINED IN", "FOR"),
+            [(row.name, _runs_on(row), _tools(row), row.source, row.description) for row in rows],
+        )
+
+
+def _agent_facts(row: overview.AgentRow) -> dict[str, Any]:
+    facts: dict[str, Any] = msgspec.to_builtins(row)
+    model = row.model
+    facts["model"] = {"requested": model.requested, "resolved": model.resolved, "served": model.served, "source": model.source} if model else None
+    return facts
+
+
+def _runs_on(row: overview.AgentRow) -> str:
+    return f"{row.model.resolved} ({row.model.source})" if row.model else f"none: {row.problem}"
+
+
+def _tools(row: overview.AgentRow) -> str:
+    return "its parent's" if row.tools is None else " ".join(row.tools) or "none"
+
+
+def _one_agent(row: overview.AgentRow) -> None:
+    _line(f"{row.name}: {row.description}")
+    _line(f"model    {_runs_on(row)}" + (f", asked for as '{row.model.requested}'" if row.model else ""))
+    _line(f"tools    {_tools(row)}")
+    _line(f"defined  {row.source}")
+    if row.note:
+        _line(f"note     {row.note}")
+
+
+def sessions(cwd: Path | None, *, as_json: bool) -> None:
+    infos = overview.sessions_of(cwd)
+    if as_json:
+        _json([{**msgspec.to_builtins(info, enc_hook=str)} for info in infos])
+        return
+    if not infos:
+        _line("No sessions yet." if cwd is None else f"No sessions in {cwd}. Those of every folder: agentcli sessions list --all")
+        return
+    rows = [
+        (info.id, _when(info.updated_at), info.model, "?" if info.turns is None else str(info.turns), one_line(info.title, 60), info.cwd)
+        for info in infos
+    ]
+    _table(("SESSION", "LAST USED", "MODEL", "TURNS", "TITLE", "FOLDER"), rows if cwd is None else [row[:-1] for row in rows])
+
+
+def _when(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")
+
+
+def show_session(session_id: str) -> None:
+    """The conversation as text: what was said, which tools ran."""
+    for envelope in overview.session_events(session_id):
+        who = "" if envelope.agent_id == "main" else f"[{envelope.agent_id}] "
+        match envelope.event:
+            case UserSubmitted(message=message):
+                _line(f"\n{who}> {message.text()}")
+            case Replied(message=reply, model=model) if reply.text():
+                _line(f"\n{who}({model.resolved}) {reply.text()}")
+            case ToolStarted(name=name, title=title):
+                _line(f"{who}· {name} {title}")
+            case ToolFinished(result=result) if result.is_error:
+                _line(f"{who}  failed: {one_line(result.text(), 200)}")
+            case _:
+                pass
+
+
+def export_session(session_id: str) -> None:
+    Output(sys.stdout).write(overview.session_bytes(session_id))
+
+
+def remove_sessions(session_ids: Sequence[str]) -> None:
+    for session_id in session_ids:
+        _line(f"deleted {overview.remove_session(session_id)}")
+
+
+def show_config(agent: AsyncAgent, *, as_json: bool) -> None:
+    values = agent.config.values
+    if as_json:
+        _json([value._asdict() for value in values])
+        return
+    if values:
+        _table(("KEY", "VALUE", "FROM", "PLACE"), [(value.key, value.value, value.layer, value.place) for value in values])
+    else:
+        _line(f"Nothing is configured. A config of your own: {overview.user_config()}; a project's: agent.hcl")
+    for warning in agent.config.warnings:
+        _line(f"warning: {warning}")
+
+
+def check_config(cwd: Path, config: Path | None, *, strict: bool) -> int:
+    """0 where nothing is wrong, else 2."""
+    problems = overview.config_problems(cwd, config, strict=strict)
+    errors = [problem for problem in problems if problem.level == "error"]
+    for problem in problems:
+        _line(f"{problem.level}: {problem.error().line()}")
+    if not problems:
+        _line("The config is fine.")
+    return 2 if errors else 0
+
+
+def config_paths(agent: AsyncAgent) -> None:
+    own = overview.user_config()
+    for file in agent.config.files:
+        _line(str(file))
+    if own not in agent.config.files:
+        _line(f"{own} (not there)")
+
+
+def trust(path: Path) -> None:
+    _line(f"trusted: {overview.trust(path)}")
+
+
+def local_models() -> None:
+    _table(
+        ("MODEL", "SIZE", "HERE", "SOURCE"),
+        [
+            (f"local/{row.name}{' *' if row.default else ''}", f"{row.size / 1e6:.0f} MB", row.path or "no", row.source)
+            for row in overview.weights_rows()
+        ],
+    )
+    _line("* what --model local runs on. Fetch one with: agentcli local pull NAME")
+
+
+def pull(name: str, stderr: TextIO) -> int:
+    out = Output(stderr)
+    shown = download_line(out)
+    try:
+        path = asyncio.run(overview.pull(name, shown))
+    except KeyboardInterrupt:
+        out.text("\nstopped; what was fetched so far is kept, the next pull goes on from there.\n")
+        return 130
+    _line(str(path))
+    return 0
+
+
+def remove_weights(name: str) -> None:
+    overview.remove_weights(name)
+    _line(f"deleted {name}")
+
+
+# --- printing ---
+
+
+def _json(value: object) -> None:
+    Output(sys.stdout).write(json_line(value) + b"\n")
+
+
+def _line(text: str) -> None:
+    out = Output(sys.stdout)
+    out.text(f"{clean(text) if out.terminal else text}\n")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell; the last one as long as it is."""
+    lines = [tuple(head), *(tuple(one_line(cell, 200) for cell in row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line[:-1], widths[:-1], strict=True)]
+        _line("  ".join([*cells, line[-1]]).rstrip())

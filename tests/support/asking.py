@@ -1,0 +1,71 @@
+"""Asks a provider and keeps what it said: for tests of providers, where parts and errors are both results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from agentcli.protocol.errors import ProviderError
+from agentcli.protocol.messages import AssistantMessage, user_text
+from agentcli.protocol.models import ModelSpec, ProviderSpec
+from agentcli.protocol.secrets import Secret
+from agentcli.providers.base import Merge, ModelRequest, Provider, StreamPart
+from agentcli.providers.registry import connect
+
+KEY = "sk-canary-0123456789"
+
+
+@dataclass
+class Said:
+    """The parts that came, and the error that ended them."""
+
+    parts: list[StreamPart]
+    error: ProviderError | None
+
+    @property
+    def message(self) -> AssistantMessage:
+        merge = Merge("openai-chat")
+        for part in self.parts:
+            merge.feed(part)
+        return merge.message()
+
+
+def request(text: str = "hi", **fields: Any) -> ModelRequest:
+    return ModelRequest(**{"model": ModelSpec("test", "m1"), "messages": (user_text(text),), **fields})
+
+
+def spec_for(url: str, **fields: Any) -> ProviderSpec:
+    return ProviderSpec(**{"name": "test", "base_url": url, "api_key": Secret(KEY), **fields})
+
+
+async def collect(provider: Provider, asked: ModelRequest) -> Said:
+    parts: list[StreamPart] = []
+    try:
+        async with aclosing(provider.stream(asked)) as stream:
+            async for part in stream:
+                parts.append(part)
+    except ProviderError as error:
+        return Said(parts, error)
+    return Said(parts, None)
+
+
+def with_provider(spec: ProviderSpec, use: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Runs `use(provider)` in a loop of its own and closes the provider."""
+
+    async def main() -> Any:
+        provider = connect(spec)
+        try:
+            return await use(provider)
+        finally:
+            await provider.aclose()
+
+    return asyncio.run(main())
+
+
+def ask(url: str, asked: ModelRequest | None = None, **fields: Any) -> Said:
+    """One question to the service at `url`."""
+    said: Said = with_provider(spec_for(url, **fields), lambda provider: collect(provider, asked or request()))
+    return said
