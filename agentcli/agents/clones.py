@@ -89,12 +89,10 @@ async def make(wanted: Wanted) -> list[Clone]:
     staged = await _staged(there, repo) if repo else ""
     inner = await _inner(there, wanted)
     left_out = (*inner, *_own_folder(wanted))
-    start = await tree_of(there, left_out, strict=False)
+    start = await tree_of(there, left_out)
     await _populate(control.at(wanted.path, wanted.control / "index"), there)
     base = await commit(control, start, "State of the parent's folder when the worker began", repo.head if repo else "")
     if repo is not None:
-        if repo.head:
-            await repo.git().run("update-ref", f"{wanted.pin}/base", repo.head)
         await _init_clone(wanted, repo, staged, start)
         await _take_up(control.at(wanted.path, wanted.control / "index"), wanted, repo, start)
     head = repo.head if repo else ""
@@ -105,10 +103,24 @@ async def make(wanted: Wanted) -> list[Clone]:
     return [clone, *[one for part in parts for one in await make(part)]]
 
 
-async def tree_of(git: Git, left_out: Sequence[str], *, strict: bool) -> str:
-    """The tree of a folder as it stands: tracked files and all others that are not ignored. Not `strict`: unreadable files are left out."""
+async def pin(clone: Clone) -> None:
+    """A hidden ref in the source that keeps it from pruning what the clone borrows."""
+    source = await find_repo(clone.source) if clone.head else None
+    if source is not None:
+        await source.git().run("update-ref", f"{clone.pin}/base", clone.head)
+
+
+async def unpin(clone: Clone) -> None:
+    """Takes the hidden ref away again."""
+    source = await find_repo(clone.source) if clone.head and clone.source.is_dir() else None
+    if source is not None:
+        await source.git().run("update-ref", "-d", f"{clone.pin}/base")
+
+
+async def tree_of(git: Git, left_out: Sequence[str]) -> str:
+    """The tree of a folder as it stands: tracked files and all others that are not ignored. What cannot be read is left as it last was."""
     args = ["add", "--all", "--ignore-errors", "--", ".", *(f":(exclude,top,literal){name}" for name in left_out)]
-    await git.run(*args, also=() if strict else (1,))
+    await git.run(*args, also=(1,))
     return await git.text("write-tree")
 
 

@@ -53,10 +53,10 @@ async def collect(clone: Clone, name: str) -> Work:
     """Looks at the clone, and saves what the worker did as a branch of the source where that is a repository."""
     git = clone.here()
     strange = await foreign(git, clone)
-    tree = await tree_of(git, (*clone.inner, *strange), strict=True)
+    tree = await tree_of(git, (*clone.inner, *strange))
     tree = await _with_forced(git, clone, tree)
     files = await changed_files(git, clone, tree)
-    unsaved = tuple(f"{clone.prefix}{path}" for path in (*strange, *await _ignored(git)))
+    unsaved = tuple(f"{clone.prefix}{path}" for path in (*strange, *await _unread(git, clone, strange), *await _ignored(git)))
     if not clone.is_repo:
         own = (f"{clone.prefix}.git",) if (clone.path / ".git").exists() else ()
         return Work(clone, tree, "", (), files, (*unsaved, *own))
@@ -95,13 +95,6 @@ async def changed_files(git: Git, clone: Clone, tree: str) -> tuple[FileChange, 
     return tuple(found)
 
 
-async def unpin(clone: Clone) -> None:
-    """Takes the hidden ref away that kept the source from pruning what the clone borrows."""
-    source = await find_repo(clone.source) if clone.is_repo and clone.source.is_dir() else None
-    if source is not None:
-        await source.git().run("update-ref", "-d", f"{clone.pin}/base")
-
-
 def read_refs(git_dir: Path) -> tuple[dict[str, str], str]:
     """The branches and the stash of a git directory that is not ours, and the commit it stands on. Read as text: its config is not to be trusted."""
     refs: dict[str, str] = {}
@@ -118,6 +111,14 @@ def read_refs(git_dir: Path) -> tuple[dict[str, str], str]:
     head = refs.get(head.removeprefix("ref: ").strip(), "") if head.startswith("ref: ") else head
     kept = {name: one for name, one in refs.items() if name.startswith("refs/heads/") or name == "refs/stash"}
     return kept, head if _ID.fullmatch(head) else ""
+
+
+async def _unread(git: Git, clone: Clone, strange: tuple[str, ...]) -> list[str]:
+    """Files that git could not read, so that the tree lacks them or holds them as they were."""
+    others = split_nul(await git.run("ls-files", "--others", "--exclude-standard", "-z"))
+    changed = split_nul(await git.run("diff-files", "--name-only", "-z"))
+    known = {*clone.inner, *strange}
+    return [name for name in (*others, *changed) if name.rstrip("/") not in known]
 
 
 async def _ignored(git: Git) -> list[str]:

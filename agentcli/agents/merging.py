@@ -35,7 +35,7 @@ async def plan_merge(clone: Clone, tree: str) -> Plan:
             raise WorkspaceError(f"the repository {clone.source} is gone; the work stays in {clone.path}.")
         copy_index(there, source)
     strange = await foreign(there, clone)
-    old = await tree_of(there, (*clone.inner, *strange), strict=False)
+    old = await tree_of(there, (*clone.inner, *strange))
     base = clone.merged or clone.start
     if old == tree or base == tree:
         return Plan(clone, tree, old, old)

@@ -85,7 +85,7 @@ class Manifest(Struct, frozen=True):
 
 @dataclass
 class Workspace:
-    """A worker's folder. `path` is where it starts, `roots` all that it may write; `notes` are for the worker's prompt or the person.
+    """A worker's folder. `path` is where it starts, `roots` all that it may write; `notes` are for the worker's prompt.
 
     `inherit` and `path` workspaces have no changes to collect: what is done there is done.
     """
@@ -153,7 +153,7 @@ class Workspace:
             return False
         async with self._lock:
             for clone in self.clones:
-                await handback.unpin(clone)
+                await clones.unpin(clone)
             await asyncio.to_thread(_remove, self.folder)
             self.clones = ()
         return True
@@ -322,8 +322,10 @@ async def _clone(kind: Kind, parent: Path, place: Path, name: str, roots: Sequen
     start = path / parent.relative_to(top)
     start.mkdir(parents=True, exist_ok=True)
     inside = [path / root.resolve().relative_to(top) for root in roots if root.resolve().is_relative_to(top)]
-    workspace = Workspace(kind, name, start, tuple(dict.fromkeys((start, *inside))), place, tuple(made), _notes(repo, top, made))
+    workspace = Workspace(kind, name, start, tuple(dict.fromkeys((start, *inside))), place, tuple(made), _notes(repo, top, path, made))
     workspace._keep(tuple(made))
+    for clone in made:
+        await clones.pin(clone)
     return workspace
 
 
@@ -341,11 +343,13 @@ async def _free_branch(repo: Repo, label: str) -> str:
     return next(name for name in names if f"refs/heads/{name}" not in known)
 
 
-def _notes(repo: Repo | None, top: Path, made: Sequence[Clone]) -> tuple[str, ...]:
-    notes: list[str] = []
+def _notes(repo: Repo | None, top: Path, path: Path, made: Sequence[Clone]) -> tuple[str, ...]:
+    notes = [f"{path} is a {'clone' if repo else 'copy'} of {top} for this work alone: use it wherever {top} is named, and leave {top} as it is."]
     if repo is None:
-        notes.append("This is a copy of a folder that is no git repository; caches and installed packages were not copied.")
-    elif "filter=lfs" in _text(top / ".gitattributes"):
+        notes.append("Caches and installed packages were not copied.")
+    else:
+        notes.append("Files that git ignores (installed packages, results of builds) were not carried over.")
+    if "filter=lfs" in _text(top / ".gitattributes"):
         notes.append("Files stored with git LFS are pointers here, their contents were not fetched.")
     if len(made) > 1:
         notes.append(f"Repositories inside: {', '.join(clone.prefix.rstrip('/') for clone in made[1:])}.")

@@ -254,6 +254,7 @@ class Loop:
             first_byte_s=limits.first_byte_s,
             idle_s=limits.idle_s,
             total_s=limits.call_s,
+            agent_id=self.setup.place.agent_id,
         )
 
 

@@ -6,9 +6,9 @@ piece, or send a call whole, twice. The rules below were collected from their us
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from secrets import token_hex
 
 import msgspec
 
@@ -16,7 +16,7 @@ from agentcli.providers.base import CallPart
 
 
 def fresh_id() -> str:
-    return f"call_{token_hex(6)}"
+    return f"call_{os.urandom(6).hex()}"
 
 
 @dataclass

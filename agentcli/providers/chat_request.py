@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Any
@@ -157,10 +156,15 @@ def _arguments(text: str) -> str:
 
 def _call_id(name: str, quirks: Quirks) -> str:
     """Ids of other wires, and of services with other rules, are translated; the same id always to the same."""
-    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
     if quirks.call_ids == "nine":
-        return name if re.fullmatch(r"[A-Za-z0-9]{9}", name) else digest[:9]
-    return name if 0 < len(name) <= LONGEST_ID else f"call_{digest[:24]}"
+        return name if re.fullmatch(r"[A-Za-z0-9]{9}", name) else _digest(name)[:9]
+    return name if 0 < len(name) <= LONGEST_ID else f"call_{_digest(name)[:24]}"
+
+
+def _digest(text: str) -> str:
+    from hashlib import sha256
+
+    return sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def _result(result: ToolResult, quirks: Quirks) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -33,17 +32,16 @@ LONGEST_WAIT_S = 3600.0
 MOST_READ = 64 * 1024
 SHORTEST_SECRET = 6
 
-OVERFLOW = re.compile(
+OVERFLOW = (
     r"context[_ ]length|context[_ ]window|context size|maximum context|prompt is too long|too many (?:input )?tokens|input is too long"
-    r"|input token count|reduce the length of the (?:messages|prompt)|exceed(?:s|ed)? the (?:model'?s )?maximum (?:number of )?(?:input )?tokens",
-    re.IGNORECASE,
+    r"|input token count|reduce the length of the (?:messages|prompt)|exceed(?:s|ed)? the (?:model'?s )?maximum (?:number of )?(?:input )?tokens"
 )
-SPENT = re.compile(r"insufficient_quota|billing_hard_limit|credit balance is too low|insufficient balance", re.IGNORECASE)
-WORDS: tuple[tuple[re.Pattern[str], int], ...] = (
-    (re.compile(r"rate.?limit|too_many_requests|resource_exhausted|quota|throttl"), 429),
-    (re.compile(r"overloaded|unavailable|server_error|internal|timeout|api_error|upstream"), 503),
-    (re.compile(r"authentication|permission|api_key|unauthori|forbidden"), 401),
-    (re.compile(r"invalid|not_found|bad_request|too_large|unsupported|unprocessable"), 400),
+SPENT = r"insufficient_quota|billing_hard_limit|credit balance is too low|insufficient balance"
+WORDS: tuple[tuple[str, int], ...] = (
+    (r"rate.?limit|too_many_requests|resource_exhausted|quota|throttl", 429),
+    (r"overloaded|unavailable|server_error|internal|timeout|api_error|upstream", 503),
+    (r"authentication|permission|api_key|unauthori|forbidden", 401),
+    (r"invalid|not_found|bad_request|too_large|unsupported|unprocessable", 400),
 )
 """What an error object without a status means, by its own type and code. First match wins."""
 
@@ -82,7 +80,7 @@ def from_answer(source: Source, status: int, headers: Mapping[str, str], body: b
         return redirected(source, status, headers.get("location", ""))
     said = said_in(body)
     wait = retry_after(headers)
-    words = source.tidy(said.message) or reason or "no reason given"
+    words = source.tidy(said.message) or source.tidy(reason) or "no reason given"
     return _error(source, status, said, f"{source.provider} answered {status}: {words}", wait)
 
 
@@ -121,7 +119,7 @@ def _error(source: Source, status: int | None, said: Said, message: str, wait: f
     known = status if status is not None and status >= 400 else _status_by_words(said.kind)
     kind, hint = _class_and_hint(source, known, said)
     too_long = wait is not None and wait > LONGEST_WAIT_S
-    spent = kind is RateLimited and SPENT.search(f"{said.kind} {said.message}") is not None
+    spent = kind is RateLimited and _speaks_of(SPENT, said)
     if spent:
         hint = "The account's quota or credit is used up: see the service's billing page, or use another model."
     elif too_long:
@@ -137,7 +135,7 @@ def _error(source: Source, status: int | None, said: Said, message: str, wait: f
 
 
 def _class_and_hint(source: Source, status: int, said: Said) -> tuple[type[ProviderError], str]:
-    if status in (400, 413, 422, 500) and OVERFLOW.search(f"{said.kind} {said.message}"):
+    if status in (400, 413, 422, 500) and _speaks_of(OVERFLOW, said):
         return ContextOverflow, "Compact the conversation, start a new one, or use a model with a larger context."
     match status:
         case 401 | 403:
@@ -157,7 +155,11 @@ def _class_and_hint(source: Source, status: int, said: Said) -> tuple[type[Provi
 
 
 def _status_by_words(kind: str) -> int:
-    return next((status for pattern, status in WORDS if pattern.search(kind)), 503)
+    return next((status for pattern, status in WORDS if re.search(pattern, kind)), 503)
+
+
+def _speaks_of(pattern: str, said: Said) -> bool:
+    return re.search(pattern, f"{said.kind} {said.message}", re.IGNORECASE) is not None
 
 
 def said_in(body: bytes) -> Said:
@@ -242,6 +244,8 @@ def _number(text: str) -> float | None:
 
 
 def _instant(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # 10 ms that only an answer with such a header is worth
+
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
     except (ValueError, OverflowError):

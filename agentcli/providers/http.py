@@ -260,7 +260,8 @@ def _reason(error: BaseException) -> tuple[str, bool]:
         if isinstance(current, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({current.verify_message})", True
         if isinstance(current, OSError) and current.strerror:
-            text = os.strerror(current.errno) if type(current) is not OSError and (current.errno or 0) > 0 else current.strerror
+            number = current.errno or 0  # below 0 for names that are not found, whose own words are good
+            text = os.strerror(number) if number > 0 and type(current) is not OSError else current.strerror
         inner = current.exceptions[0] if isinstance(current, BaseExceptionGroup) else None
         following = inner or current.__cause__ or current.__context__
         if following is None:

@@ -162,7 +162,10 @@ class _Server:
             await self.aclose()
             raise
         quirks = Quirks(extra_body={"temperature": TEMPERATURE})
-        self._chat = OpenAIChat(ProviderSpec(self.spec.name, base_url=f"{url}/v1", api_key=Secret(key), quirks=quirks, remote=False))
+        # The runtime closes a kept connection now and then just when the next request arrives on it; a new one costs nothing here.
+        headers = {"connection": "close"}
+        spec = ProviderSpec(self.spec.name, base_url=f"{url}/v1", api_key=Secret(key), headers=headers, quirks=quirks, remote=False)
+        self._chat = OpenAIChat(spec)
         return self._chat
 
     async def _spawned(self) -> processes.Child:

@@ -281,13 +281,8 @@ class OpenAIChat:
         self.spec = spec
         self._clients = clients or Clients()
         self._owns_clients = clients is None
-        self._key = spec.api_key.reveal().strip() if spec.api_key else ""
-        self._source = Source(
-            provider=spec.name,
-            host=host_of(spec),
-            secrets=tuple(value for value in (self._key, *spec.headers.values()) if value),
-            key_hint=key_hint(spec.name, sent=bool(self._key)),
-        )
+        key = self._key()
+        self._source = Source(spec.name, host_of(spec), (key, *spec.headers.values()), key_hint(spec.name, sent=bool(key)))
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamPart, None]:
         """The answer's parts, the `StopPart` last.
@@ -331,9 +326,13 @@ class OpenAIChat:
         if self._owns_clients:
             await self._clients.aclose()
 
+    def _key(self) -> str:
+        return self.spec.api_key.reveal().strip() if self.spec.api_key else ""
+
     def _headers(self) -> dict[str, str]:
-        key = {"authorization": f"Bearer {self._key}"} if self._key else {}
-        return {**key, **{name.lower(): value for name, value in self.spec.headers.items()}}
+        key = self._key()
+        own = {"authorization": f"Bearer {key}"} if key else {}
+        return {**own, **{name.lower(): value for name, value in self.spec.headers.items()}}
 
     def _url(self, path: str) -> str:
         """The base URL and a path, the base's own query kept (`?api-version=…`)."""

@@ -104,7 +104,7 @@ class AsyncSession:
         tally = Tally()
         leave = self._parts.bus.listen(tally.feed)
         try:
-            outcome = await self.run(message, output_schema=output_schema)
+            outcome = await self.drive(message, output_schema=output_schema)
         except AgentError as error:
             error.result = result_of(tally)
             raise
@@ -117,7 +117,7 @@ class AsyncSession:
         failed.result = result
         raise failed
 
-    async def run(self, message: str | UserMessage, *, output_schema: dict[str, object] | None = None) -> Outcome:
+    async def drive(self, message: str | UserMessage, *, output_schema: dict[str, object] | None = None) -> Outcome:
         """As `send`, but a failed or interrupted run is told by the outcome: for faces, which listen to events.
 
         Raises:
@@ -151,7 +151,7 @@ class AsyncSession:
         """The envelopes of one run as they come, to the main agent's RunFinished. Closing the generator early interrupts the run."""
         queue: asyncio.Queue[Envelope | None] = asyncio.Queue()
         leave = self._parts.bus.listen(queue.put_nowait)
-        task = asyncio.create_task(self.run(message))
+        task = asyncio.create_task(self.drive(message))
         task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (envelope := await queue.get()) is not None:

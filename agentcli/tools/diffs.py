@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agentcli.tools.texts import seen_text
 
@@ -14,8 +15,7 @@ DIFF_LIMIT = 60_000
 """Characters of a diff, about 1,500 lines. What is beyond is counted."""
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """A change of one file: the diff, cut at `DIFF_LIMIT`, and how many lines it adds and removes in all."""
 
     diff: str = ""

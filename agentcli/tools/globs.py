@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agentcli.protocol.errors import ToolError
 
@@ -16,8 +17,7 @@ MOST = 256
 """Patterns that braces may stand for."""
 
 
-@dataclass(frozen=True)
-class Glob:
+class Glob(Struct, frozen=True):
     """A pattern, tested against paths relative to the searched folder.
 
     `names`: name patterns for ripgrep, one of which every match's last name has; empty: it may have any.

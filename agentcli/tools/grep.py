@@ -7,9 +7,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct, field
 from pydantic import AliasChoices, Field, field_validator
 
 from agentcli.protocol.tools import Access, Tool, ToolContext, ToolOutcome, said
@@ -109,8 +109,7 @@ def _words(args: GrepArgs) -> list[str]:
     return [*words, *shape, "--crlf", "-e", args.pattern]
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """Where was searched, and what found there counts."""
 
     named: str
@@ -129,8 +128,7 @@ class _Place:
         return ripgrep.shown("" if self.named == "." else self.named, path)
 
 
-@dataclass
-class _Report:
+class _Report(Struct):
     """What fits into both limits, and a count of what does not. A match is a line, or a file where files are asked for."""
 
     limit: int

@@ -44,7 +44,7 @@ class Output:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._cleaner = Cleaner()
         self._live = _Live(ctx.show)
-        self._whole = _Saved(ctx)
+        self._whole = Saved(ctx)
         self._middle = _Cut(max(ctx.output_limit - NOTE_ROOM, 200))
 
     def take(self, piece: bytes) -> None:
@@ -125,8 +125,8 @@ class _Live:
             self._show(text)
 
 
-class _Saved:
-    """The bytes as they came: held while they may turn out short, in a file of `scratch` from `save()` on."""
+class Saved:
+    """Bytes as they came: held while they may turn out short, in a file of `scratch` from `save()` on."""
 
     def __init__(self, ctx: ToolContext) -> None:
         self._ctx = ctx

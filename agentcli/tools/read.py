@@ -6,8 +6,8 @@ import asyncio
 import codecs
 import hashlib
 import os
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from pydantic import Field
 
 from agentcli.protocol.errors import ToolError
@@ -49,8 +49,7 @@ class Read(Tool[ReadArgs]):
         return await asyncio.to_thread(_read, args, ctx)
 
 
-@dataclass
-class _Page:
+class _Page(Struct):
     """Collects the lines of one page while the file's text flows past. `number` is the line being filled, from 1."""
 
     offset: int

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agentcli.protocol.errors import ToolError
 from agentcli.tools.texts import line_end, seen_text
@@ -26,8 +27,7 @@ PLACEHOLDER = rf"{DOTS} ?{STANDS_FOR}[^.…]{{0,30}}{DOTS}?|{STANDS_FOR}[^.…]{
 COMMENT = r"^(?:#+|/[/*]+|<!--|--|;+|%+|\*)?\s*[(\[{]?\s*|\s*[)\]}]?\s*(?:\*/|-->)?$"
 
 
-@dataclass(frozen=True)
-class Swap:
+class Swap(Struct, frozen=True):
     old: str
     new: str
     replace_all: bool = False

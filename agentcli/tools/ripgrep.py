@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agentcli.protocol.errors import ToolError, UsageError
 from agentcli.protocol.tools import ToolContext
@@ -20,8 +21,7 @@ OUTPUT_LIMIT = 16_000_000
 COMMON = ("--no-config", "--no-require-git", "--no-messages", "--color=never", "--null")
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """What ripgrep printed. `note` says, in words for the model, why that is not all; "" where it is."""
 
     output: bytes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agentcli.protocol.errors import ToolError
 
@@ -27,8 +28,7 @@ CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\b\x1b")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True)
-class Encoding:
+class Encoding(Struct, frozen=True):
     """How a file's bytes are text. `guessed`: no mark says so and it is no UTF-8."""
 
     name: str
@@ -43,8 +43,7 @@ class Encoding:
 UTF8 = Encoding("utf-8")
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True):
     """A whole file as text. `encode(text)` with `text` itself gives the file's bytes back exactly."""
 
     text: str

@@ -15,7 +15,8 @@ from agentcli.protocol.names import permission_mode
 
 COMMANDS_HELP = """Commands (only as the first word): models, agents, sessions, config, local, compare; see agentcli COMMAND --help.
 
-Exit codes: 0 done, 1 failed, 2 usage or config, 41 authentication, 53 turn limit, 54 budget, 75 transient, 124 time limit, 130 Ctrl-C, 143 SIGTERM."""
+Exit codes: 0 done, 1 failed, 2 usage or config, 41 authentication, 53 turn limit, 54 budget, 75 transient, 124 time limit, 130 Ctrl-C,
+143 SIGTERM."""
 
 
 class Format(StrEnum):
@@ -29,7 +30,8 @@ class InputFormat(StrEnum):
     stream_json = "stream-json"
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+HELP = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=HELP)
 
 
 @app.command(epilog=COMMANDS_HELP)
@@ -44,8 +46,8 @@ def run(
     output_format: Annotated[Format, typer.Option(help="What goes to stdout.")] = Format.text,
     input_format: Annotated[InputFormat, typer.Option(help="What is read from stdin.")] = InputFormat.text,
     include_partial_messages: Annotated[bool, typer.Option(help="stream-json: also the pieces of answers.")] = False,
-    json_schema: Annotated[str | None, typer.Option(metavar="FILE|TEXT", help="The answer must validate against this JSON schema.")] = None,
-    output_last_message: Annotated[Path | None, typer.Option("-o", "--output-last-message", metavar="FILE", help="Also write the answer here.")] = None,
+    json_schema: Annotated[str | None, typer.Option(metavar="FILE|TEXT", help="JSON schema that the answer must fit.")] = None,
+    output_last_message: Annotated[Path | None, typer.Option("-o", "--output-last-message", metavar="FILE")] = None,
     continue_: Annotated[bool, typer.Option("-c", "--continue", help="Go on with the latest session of this folder.")] = False,
     resume: Annotated[str | None, typer.Option("-r", "--resume", metavar="ID", help="Go on with this session.")] = None,
     fork_session: Annotated[bool, typer.Option(help="Go on in a copy; the session itself stays.")] = False,
@@ -77,7 +79,9 @@ def run(
 ) -> None:
     """A terminal coding agent that delegates to workers, each on a model of its own."""
     given = locals()
-    words = " ".join(given.pop("prompt") or [])
+    said = given.pop("prompt") or []
+    wait = len(said) > 1 and said[-1] == "-"
+    words = " ".join(said[:-1] if wait else said)
     from agentcli.ui.oneshot import OneShot, run_oneshot
 
     folder = (cwd or Path()).expanduser().resolve()
@@ -88,6 +92,7 @@ def run(
         raise UsageError("the interactive session is not there yet: give a prompt with -p.", hint='Try: agentcli -p "What does this project do?"')
     shot = OneShot(
         prompt=words,
+        wait_for_stdin=wait,
         cwd=folder,
         output_format=output_format.value,
         input_format=input_format.value,

@@ -121,7 +121,8 @@ def sessions(cwd: Path | None, *, as_json: bool) -> None:
         (info.id, _when(info.updated_at), info.model, "?" if info.turns is None else str(info.turns), one_line(info.title, 60), info.cwd)
         for info in infos
     ]
-    _table(("SESSION", "LAST USED", "MODEL", "TURNS", "TITLE", "FOLDER"), rows if cwd is None else [row[:-1] for row in rows])
+    head = ("SESSION", "LAST USED", "MODEL", "TURNS", "TITLE", "FOLDER")
+    _table(head if cwd is None else head[:-1], rows if cwd is None else [row[:-1] for row in rows])
 
 
 def _when(at: float) -> str:

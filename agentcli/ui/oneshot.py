@@ -26,6 +26,8 @@ class OneShot:
     """What the command line asks for. `options` are those of a session; `prompt` "" reads standard input."""
 
     prompt: str = ""
+    wait_for_stdin: bool = False
+    """A `-` stands beside the prompt: standard input is read to its end."""
     cwd: Path = field(default_factory=Path.cwd)
     output_format: OutputFormat = "text"
     input_format: str = "text"
@@ -83,6 +85,10 @@ async def _run(shot: OneShot) -> int:
         failure = _failure(error)
     except asyncio.CancelledError:
         failure = _failure(stop.reason or Interrupted("interrupted."))
+    except BaseException as bug:
+        if sink is not None:
+            sink.finish(Failure("internal", f"{type(bug).__name__}: {bug}", 1, "Run again with --verbose and report it."))
+        raise
     if sink is None:
         assert failure is not None
         sys.stderr.write(f"agentcli: {failure.line()}\n")
@@ -112,13 +118,13 @@ async def _converse(shot: OneShot, sink: Sink, stop: _Stop) -> None:
         if shot.input_format == "stream-json":
             await _follow(shot, session)
         else:
-            await session.run(prompt.text)
+            await session.drive(prompt.text)
 
 
 async def _prompt(shot: OneShot) -> Any:
     if shot.input_format == "stream-json":
         return await read_prompt(shot.prompt or "-", None)
-    prompt = await read_prompt(shot.prompt, sys.stdin)
+    prompt = await read_prompt(shot.prompt, sys.stdin, wait=shot.wait_for_stdin)
     if not prompt.text.strip():
         raise UsageError("no prompt: give one as an argument or on standard input.", hint='Try: agentcli -p "What does this project do?"')
     return prompt
@@ -128,7 +134,7 @@ async def _follow(shot: OneShot, session: AsyncSession) -> None:
     """Each message of the input starts a run when the one before has ended."""
     async with contextlib.aclosing(read_messages(sys.stdin, session.notice)) as messages:
         async for message in messages:
-            outcome = await session.run(message)
+            outcome = await session.drive(message)
             if outcome.failure is not None:
                 return
 

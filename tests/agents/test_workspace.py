@@ -376,6 +376,31 @@ async def test_ignored_files_that_are_not_made_anew_keep_a_clone_from_being_dele
     assert repository.git("for-each-ref", "refs/agentcli") == ""
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+async def test_files_that_cannot_be_read_are_reported_and_the_rest_is_saved(repository: Repository, scratch: Path) -> None:
+    workspace = await open_workspace("branch", repository.path, scratch, "scout-1")
+    clone = Repository(workspace.path)
+    clone.write("made.txt", "made\n")
+    clone.write("closed.txt", "closed\n").chmod(0)
+    clone.write("app.txt", "changed\n").chmod(0)
+    changes = await workspace.collect()
+    assert [change.path for change in changes.files] == ["made.txt"]
+    assert changes.unsaved == ("closed.txt", "app.txt")
+    assert not await workspace.discard()
+
+
+async def test_a_workspace_whose_making_is_interrupted_leaves_nothing(repository: Repository, scratch: Path) -> None:
+    async def interrupted(seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            await open_workspace("branch", repository.path, scratch, "scout-1")
+
+    for seconds in (0.0, 0.005, 0.02):
+        with pytest.raises(TimeoutError):
+            await interrupted(seconds)
+        assert not scratch.exists() or list(scratch.iterdir()) == []
+        assert repository.git("for-each-ref", "refs/agentcli") == ""
+
+
 async def test_a_repository_that_the_worker_makes_inside_is_reported_and_not_deleted(repository: Repository, scratch: Path) -> None:
     workspace = await open_workspace("branch", repository.path, scratch, "scout-1")
     new_repository(workspace.path / "vendor/own")
@@ -655,7 +680,12 @@ async def test_files_of_lfs_stay_the_pointers_that_are_stored_and_the_worker_is_
     clone = Repository(workspace.path)
     assert clone.read("large.bin") == repository.read("large.bin")
     assert clone.status() == []
-    assert workspace.notes == ("Files stored with git LFS are pointers here, their contents were not fetched.",)
+    assert workspace.notes == (
+        f"{clone.path} is a clone of {repository.path} for this work alone: use it wherever {repository.path} is named, "
+        f"and leave {repository.path} as it is.",
+        "Files that git ignores (installed packages, results of builds) were not carried over.",
+        "Files stored with git LFS are pointers here, their contents were not fetched.",
+    )
     clone.write("other.bin", "new\n")
     assert (await workspace.merge(await workspace.collect())).merged
     assert repository.read("other.bin") == "new\n"
@@ -721,7 +751,7 @@ async def test_a_folder_that_is_no_repository_is_copied_and_gives_a_diff_a_list_
     assert clone.files().keys() == {"app.txt", "data/binary", "binary.bin"}
     assert stat.S_IMODE((clone.path / "app.txt").stat().st_mode) & 0o100
     assert not (clone.path / ".git").exists()
-    assert "no git repository" in workspace.notes[0]
+    assert workspace.notes[1] == "Caches and installed packages were not copied."
     clone.write("app.txt", edited(LINES, 4, "WORKER"))
     (clone.path / "binary.bin").write_bytes(bytes(255))
     changes = await workspace.collect()

@@ -232,7 +232,9 @@ def test_halves_of_surrogate_pairs_leave_as_replacement_characters() -> None:
 
 
 TEXTS = st.text(max_size=8)
-CALLS = st.lists(st.builds(ToolCall, st.sampled_from(["a", "b", "c" * 50]), st.just("read"), st.sampled_from(["", "{}", "{oops", '{"a":1}'])), max_size=2, unique_by=lambda c: c.id)
+ARGUMENTS = st.sampled_from(["", "{}", "{oops", '{"a":1}'])
+CALL = st.builds(ToolCall, st.sampled_from(["a", "b", "c" * 50]), st.just("read"), ARGUMENTS)
+CALLS = st.lists(CALL, max_size=2, unique_by=lambda made: made.id)
 TURN = st.tuples(TEXTS, TEXTS, CALLS)
 
 

@@ -95,7 +95,9 @@ FAULTS = {
     "HTML called a stream": Fault(chat(b"\n <html><title>Hi</title>"), InvalidResponse, "a web page, 'Hi'", False, 200),
     "empty body": Fault(chat(b""), InvalidResponse, "empty body", True, 200),
     "plain text": Fault(chat(b"Service is fine.", "text/plain"), InvalidResponse, "no event stream: 'Service is fine.'", False, 200),
-    "garbage JSON": Fault(chat(DATA + b"data: {oops\n\n" + DATA), InvalidResponse, "no chunk of a chat completion: {oops", False, 200, shown="hello "),
+    "garbage JSON": Fault(
+        chat(DATA + b"data: {oops\n\n" + DATA), InvalidResponse, "no chunk of a chat completion: {oops", False, 200, shown="hello "
+    ),
     "JSON that is no completion": Fault(Plain(200, {"hello": 1}), InvalidResponse, 'no chat completion: {"hello": 1}', False, 200),
     "JSON that is an error": Fault(Plain(200, {"error": {"message": "busy", "code": 503}}), Unavailable, "an error 503: busy", True, 503),
     "broken JSON": Fault(chat(b'{"choices": [', "application/json"), InvalidResponse, "no chunk", False, 200),
@@ -262,15 +264,17 @@ def test_something_that_is_not_http_is_not_this_wire() -> None:
 def test_a_cancel_is_honoured_at_once_and_is_no_error_of_the_provider() -> None:
     async def use(provider: Any) -> list[str]:
         seen: list[str] = []
+        text = asyncio.Event()
 
         async def read() -> None:
             async with aclosing(provider.stream(request())) as stream:
                 async for part in stream:
                     seen.append(type(part).__name__)
+                    if isinstance(part, TextPart):
+                        text.set()
 
         task = asyncio.create_task(read())
-        while "TextPart" not in seen:
-            await asyncio.sleep(0.005)
+        await text.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -307,15 +311,12 @@ def test_leaving_a_stream_early_closes_it_and_the_next_call_works() -> None:
 
 def test_time_that_the_reader_takes_is_not_the_services() -> None:
     async def use(provider: Any) -> Said:
-        async def slowly() -> Said:
-            parts: list[Any] = []
-            async with aclosing(provider.stream(asked)) as stream:
-                async for part in stream:
-                    parts.append(part)
-                    await asyncio.sleep(0.15)
-            return Said(parts, None)
-
-        return await slowly()
+        found = Said([], None)
+        async with aclosing(provider.stream(asked)) as stream:
+            async for part in stream:
+                await asyncio.sleep(0.15)
+                found.parts.append(part)
+        return found
 
     asked: ModelRequest = request(idle_s=0.1, first_byte_s=2.0)
     with Server(HELLO) as server:

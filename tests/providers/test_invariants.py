@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.asking import ask, request
 from support.chat_wire import invariants
 from support.server import Answer, Server
 
 from agentcli.protocol.messages import ToolMessage, ToolResult, user_text
-from support.asking import ask, request
 
 CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "type": "function", "function": {"name": "n", "arguments": "{}"}}]}
 RESULT = {"role": "tool", "tool_call_id": "a", "content": "x"}

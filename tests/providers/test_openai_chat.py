@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.asking import ask, request, with_provider
-from support.server import Answer, Call, Plain, Server, failed
+from support.asking import ask, request, spec_for, with_provider
+from support.chat_wire import ChatWire
+from support.server import Answer, Call, Captured, Plain, Server, failed
 
 from agentcli.protocol.errors import (
     AuthenticationFailed,
@@ -162,7 +163,10 @@ def test_other_choices_empty_choices_and_unknown_events_are_passed_over() -> Non
     [
         ({"prompt_tokens": 100, "completion_tokens": 9}, Usage(100, 9)),
         ({"prompt_tokens": 100, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 60}}, Usage(40, 9, 60)),
-        ({"prompt_tokens": 100, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30}}, Usage(10, 9, 60, 30)),
+        (
+            {"prompt_tokens": 100, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30}},
+            Usage(10, 9, 60, 30),
+        ),
         ({"prompt_tokens": 100, "completion_tokens": 9, "prompt_cache_hit_tokens": 60, "prompt_cache_miss_tokens": 40}, Usage(40, 9, 60)),
         ({"prompt_tokens": 100, "completion_tokens": 9, "cached_tokens": 60}, Usage(40, 9, 60)),
         ({"prompt_tokens": 100, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 5}}, Usage(100, 9, reasoning=5)),
@@ -283,10 +287,8 @@ def test_however_the_stream_is_cut_and_spelled_the_parts_are_the_same(how: dict[
 
 
 def stream_bytes() -> bytes:
-    from support.chat_wire import ChatWire
-    from support.server import Captured
-
-    asked = Captured("POST", "/v1/chat/completions", {}, json.dumps({"model": "m1", "stream": True, "stream_options": {"include_usage": True}}).encode(), 0)
+    body = {"model": "m1", "stream": True, "stream_options": {"include_usage": True}}
+    asked = Captured("POST", "/v1/chat/completions", {}, json.dumps(body).encode(), 0)
     return b"".join(ChatWire().events(LONG, asked))
 
 
@@ -362,21 +364,15 @@ def test_a_models_own_quirks_replace_the_providers() -> None:
 
 def test_the_services_own_list_of_models() -> None:
     with Server(models=("a", "b")) as server:
-        spec_url = server.url
-
         async def use(provider: Any) -> tuple[str, ...]:
             found: tuple[str, ...] = await provider.list_models()
             return found
 
-        from support.asking import spec_for
-
-        assert with_provider(spec_for(spec_url), use) == ("a", "b")
+        assert with_provider(spec_for(server.url), use) == ("a", "b")
     assert server.requests[0].path == "/v1/models"
 
 
 @pytest.mark.parametrize("reply", [Plain(200, b"<html>"), Plain(200, b'{"data": 5}'), failed(404, "no such page")])
 def test_a_service_without_a_list_of_models_says_so(reply: Any) -> None:
-    from support.asking import spec_for
-
     with Server(reply) as server, pytest.raises(ProviderError):
         with_provider(spec_for(server.url), lambda provider: provider.list_models())

@@ -44,7 +44,9 @@ def test_event_streams_are_read_as_the_grammar_says(stream: bytes, expected: lis
     assert events(stream) == expected
 
 
-FIELD = st.sampled_from(["data: x", "data:", "data: {\"a\": 1}", "data: é😀\u2028", "event: e", ": c", "id: 1", "retry: 5", "other: y", "data", " data: z", ""])
+FIELD = st.sampled_from(
+    ["data: x", "data:", 'data: {"a": 1}', "data: é😀\u2028", "event: e", ": c", "id: 1", "retry: 5", "other: y", "data", " data: z", ""]
+)
 LINES = st.lists(st.tuples(FIELD, st.sampled_from(["\n", "\r\n", "\r"])), max_size=30)
 
 

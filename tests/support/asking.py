@@ -46,7 +46,7 @@ async def collect(provider: Provider, asked: ModelRequest) -> Said:
     try:
         async with aclosing(provider.stream(asked)) as stream:
             async for part in stream:
-                parts.append(part)
+                parts.append(part)  # noqa: PERF401 - what came before an error is kept
     except ProviderError as error:
         return Said(parts, error)
     return Said(parts, None)

@@ -19,7 +19,8 @@ How an answer travels, and breaks, is its `Delivery`: `Answer("hello").sent(chun
 
 `with` ends with an AssertionError where a captured request broke its wire's invariants (`server.problems`), so every test checks them.
 `server.wait_for(2)` blocks until two requests are there; a `gate` (threading.Event) in a Delivery holds an answer back until the test sets it.
-`server.peak` is how many requests were answered at once at most, `server.connections` how many connections were opened.
+`server.peak` is how many requests were answered at once at most, `server.connections` how many connections were opened, and
+`server.wait_closed(1)` blocks until the server has closed so many.
 
 A new wire is one object in `WIRES`: see `ChatWire` (which paths it takes, an answer as events and as one document, an error, the invariants).
 """
@@ -41,6 +42,8 @@ from typing import Any, Literal, Protocol
 from agentcli.protocol.models import Usage
 
 from .chat_wire import ChatWire
+
+USAGE = Usage(input=10, output=5)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Delivery:
     of the same events. `insert`: events put in at these positions, as whole lines; `done`: whether the stream ends with the wire's own end mark.
     `first_delay_s`, `delay_s`: seconds before the first event and between events. `gate`: held back until it is set. `stall_after`: so many
     events, then nothing more until the client leaves. `cut_after`: so many bytes, then `ending`: `reset` (RST), `close` (no end of the body),
-    `end` (a proper end of the body). `whole`: one JSON document although a stream was asked for.
+    `end` (a proper end of the body). `hang_up`: the connection is closed after a proper end, unannounced. `whole`: one JSON document although
+    a stream was asked for.
     """
 
     chunk: int = 0
@@ -84,6 +88,7 @@ class Delivery:
     stall_after: int | None = None
     cut_after: int | None = None
     ending: Literal["end", "close", "reset"] = "end"
+    hang_up: bool = False
     whole: bool = False
 
 
@@ -94,7 +99,7 @@ class Answer:
     text: str | tuple[str, ...] = ""
     thinking: str | tuple[str, ...] = ""
     calls: tuple[Call, ...] = ()
-    usage: Usage | None = Usage(input=10, output=5)
+    usage: Usage | None = USAGE
     served: str = ""
     stop: str = ""
     finish: bool = True
@@ -189,13 +194,14 @@ class Server:
         self.requests: list[Captured] = []
         self.problems: list[str] = []
         self.connections = 0
+        self.closed = 0
         self.active = 0
         self.peak = 0
         self._replies = list(replies)
         self._always = always
         self._models = models
         self._tls = tls
-        self._arrived = threading.Condition()
+        self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="model server", daemon=True)
         self._ready = threading.Event()
@@ -215,9 +221,15 @@ class Server:
 
     def wait_for(self, count: int, timeout: float = 10.0) -> None:
         """Blocks until so many requests have come."""
-        with self._arrived:
-            if not self._arrived.wait_for(lambda: len(self.requests) >= count, timeout):
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self.requests) >= count, timeout):
                 raise AssertionError(f"{len(self.requests)} requests came, {count} were awaited")
+
+    def wait_closed(self, count: int, timeout: float = 10.0) -> None:
+        """Blocks until the server has closed so many connections."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.closed >= count, timeout):
+                raise AssertionError(f"{self.closed} connections were closed, {count} were awaited")
 
     def __enter__(self) -> Server:
         self._thread.start()
@@ -253,6 +265,9 @@ class Server:
             while await self._answer(await _read(reader), reader, writer):
                 pass
         writer.close()
+        with self._changed:
+            self.closed += 1
+            self._changed.notify_all()
 
     async def _answer(self, request: Captured, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection may serve another request."""
@@ -261,9 +276,9 @@ class Server:
             self.problems += wire.problems(request.body)
         self.active += 1
         self.peak = max(self.peak, self.active)
-        with self._arrived:
+        with self._changed:
             self.requests.append(request)
-            self._arrived.notify_all()
+            self._changed.notify_all()
         try:
             return await self._send(self._next(request), wire, request, reader, writer)
         finally:
@@ -394,7 +409,7 @@ class _Stream:
 
     def _end(self) -> bool:
         self.writer.write(b"0\r\n\r\n")
-        return True
+        return not self.how.hang_up
 
     def _ended(self) -> bool:
         if self.how.ending == "end":

@@ -105,7 +105,7 @@ def test_half_a_character_in_a_command_is_refused(folder: Path) -> None:
 
 
 def test_the_longest_command_that_is_taken_runs(folder: Path) -> None:
-    command = ": " + "x" * 99_986 + "; echo done"
+    command = ": " + "x" * 99_987 + "; echo done"
     assert (len(command), answer(BASH, context(folder), command=command)) == (100_000, "done")
 
 

@@ -68,7 +68,7 @@ def test_texts_are_short(tool: Tool[Any]) -> None:
 
 
 def test_importing_the_tools_brings_no_library_that_a_run_may_not_need() -> None:
-    heavy = ["httpx", "markdownify", "bs4", "charset_normalizer", "tree_sitter", "hcl2", "rich", "prompt_toolkit", "difflib", "sysconfig"]
+    heavy = ["httpx", "markdownify", "bs4", "charset_normalizer", "tree_sitter", "hcl2", "rich", "prompt_toolkit", "difflib"]
     code = f"import agentcli.tools, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -1,0 +1,1 @@
+"""Plain data that every floor shares: messages, events, commands, models, errors, the base of tools, clean text."""
