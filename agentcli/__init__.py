@@ -7,12 +7,9 @@
         print(session.send("What does this project do?"))
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from agentcli.version import __version__
 
+TYPE_CHECKING = False  # type checkers know the name; importing `typing` for it would cost more than the interpreter's own start
 if TYPE_CHECKING:
     from agentcli.protocol.errors import AgentError as AgentError
     from agentcli.sdk.agent import AsyncAgent as AsyncAgent

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+
+TYPE_CHECKING = False  # see agentcli/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = ("models", "agents", "sessions", "config", "local", "compare")
 """First words that are no prompt. A prompt of just one of these needs -p."""

@@ -57,7 +57,7 @@ async def admit(kit: Kit, parent: Node, definition: WorkerSpec, task: Task) -> A
         remote=remote,
         remote_allowed=_remote_allowed(kit, parent),
     )
-    check_budget(kit, picked.spec)
+    check_budget(kit, picked.spec, own=spec.max_cost_usd is not None)
     for consent in needed:
         await agree(kit, parent, consent)
     provider = kit.connect(picked.spec.provider)
@@ -89,9 +89,9 @@ def tools_of(kit: Kit, parent: Node, spec: WorkerSpec) -> tuple[str, ...]:
     return names
 
 
-def check_budget(kit: Kit, spec: ModelSpec) -> None:
-    """A budget in USD can only hold models whose price is known. Raises ModelRefused."""
-    if kit.ledger.max_usd is not None and spec.cost is None:
+def check_budget(kit: Kit, spec: ModelSpec, *, own: bool = False) -> None:
+    """A budget in USD, the tree's or a worker's own, can only hold models whose price is known. Raises ModelRefused."""
+    if (kit.ledger.max_usd is not None or own) and spec.cost is None:
         raise ModelRefused(
             f"a budget in USD is set and the price of {spec.provider}/{spec.id} is unknown.",
             hint=f'Declare it: providers "{spec.provider}" {{ models "{spec.id}" {{ cost = {{ input = …, output = … }} }} }}',

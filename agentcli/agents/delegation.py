@@ -180,9 +180,9 @@ class DefineTool(_Delegation):
             tools=tuple(tools),
             can_delegate=args.enable_subagent_tools,
         )
+        if spec.model and spec.model != "inherit":
+            self.orchestrator.kit.catalogue.resolve(spec.model)
         placed = self.orchestrator.roster.define(spec, caller.id)
-        if placed.model and placed.model != "inherit":
-            self.orchestrator.kit.catalogue.resolve(placed.model)
         return said(f"Defined '{placed.name}'" + (f" on {placed.model}." if placed.model else ", which inherits its model."))
 
 

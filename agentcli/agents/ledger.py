@@ -41,3 +41,23 @@ class TreeLedger:
         """Adds a call. An unknown price makes the sum unknown, not smaller; a limit in USD is refused for such models at the start."""
         self.usage = self.usage + usage
         self.cost_usd = added_cost(self.cost_usd, cost_usd)
+
+
+@dataclass
+class WorkerLedger:
+    """One worker's own bound in USD (`max_cost_usd` of its definition), within the tree's."""
+
+    tree: TreeLedger
+    max_usd: float
+    name: str
+    cost_usd: float = 0.0
+
+    def check(self) -> None:
+        """Raises BudgetLimit where the worker's own or the tree's is spent."""
+        if self.cost_usd >= self.max_usd:
+            raise BudgetLimit(f"the budget of '{self.name}', ${self.max_usd:g}, is spent (${self.cost_usd:.4f}).", hint="Raise its max_cost_usd.")
+        self.tree.check()
+
+    def charge(self, usage: Usage, cost_usd: float | None) -> None:
+        self.cost_usd += cost_usd or 0.0
+        self.tree.charge(usage, cost_usd)

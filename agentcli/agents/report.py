@@ -47,7 +47,7 @@ def proof(ended: Ended) -> str:
 def told_changes(changes: Changes) -> str:
     """What a workspace of its own hands back, for the parent: where the work is, which files, the diff."""
     if not changes.files and not changes.unsaved:
-        return "changes: none"
+        return f"changes: none of its own; branches: {', '.join(changes.branches)}" if changes.branches else "changes: none"
     lines = [f"changes: {len(changes.files)} files, kept on branch {changes.branch}" if changes.branch else f"changes: {len(changes.files)} files"]
     if changes.patch:
         lines.append(f"patch: {changes.patch}")

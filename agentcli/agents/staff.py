@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from agentcli.agents import report
 from agentcli.agents.admission import agree
 from agentcli.agents.kit import Kit
+from agentcli.agents.ledger import WorkerLedger
 from agentcli.agents.override import Consent
 from agentcli.agents.roster import Roster
 from agentcli.agents.spec import DELEGATION_TOOLS, WorkerSpec, stricter
@@ -20,7 +22,7 @@ from agentcli.engine.gate import Gate
 from agentcli.engine.loop import Outcome, Setup
 from agentcli.engine.prompt import build
 from agentcli.engine.stream import failure_of
-from agentcli.protocol.errors import AgentError, Interrupted, TimeLimit
+from agentcli.protocol.errors import AgentError, Interrupted, TimeLimit, WorkspaceError
 from agentcli.protocol.models import Usage
 
 
@@ -57,15 +59,18 @@ class Desk:
         return f"not merged: {changes.branch} conflicts in {', '.join(merged.conflicts)}; the branch is kept"
 
     async def close(self) -> None:
-        """Deletes the clones whose work is saved; one that holds what no branch can stays where it is."""
-        for workspace in {id(one): one for one in self.open.values() if one.clones}.values():
-            await workspace.discard()
+        """Deletes the clones whose work is saved, inner ones first; one that holds what no branch can stays where it is."""
+        once = {id(one): one for one in self.open.values() if one.clones}
+        for workspace in reversed(once.values()):
+            with contextlib.suppress(WorkspaceError):
+                await workspace.discard()
 
 
 async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
     """All that the worker's loop needs. Raises AgentError where its workspace cannot be made."""
     kit, spec = desk.kit, node.spec
     place = await _place(desk, node, task)
+    notes = desk.open[node.id].notes if node.id in desk.open else ()
     tools = [tool for tool in kit.tools if tool.name in node.tool_names]
     facts = dataclasses.replace(
         kit.facts,
@@ -73,7 +78,8 @@ async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
         own=spec.system_prompt,
         worker=True,
         delegates=any(name in DELEGATION_TOOLS for name in node.tool_names),
-        plan=node.gate.policy.mode == "plan",
+        plan=node.gate.policy.mode == "plan" and not spec.system_prompt,
+        append="\n\n".join(part for part in (kit.facts.append, *notes) if part),
     )
     return Setup(
         models=node.model,
@@ -84,7 +90,7 @@ async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
         system=build(facts),
         limits=_limits(kit.limits.run, spec, task),
         control=node.held,
-        ledger=kit.ledger,
+        ledger=kit.ledger if spec.max_cost_usd is None else WorkerLedger(kit.ledger, spec.max_cost_usd, spec.name),
         output_schema=task.output_schema or spec.output_schema,
         report=True,
     )
@@ -114,8 +120,8 @@ async def _place(desk: Desk, node: Node, task: Task) -> Place:
         if place.outside:
             why = f"The worker '{node.name}' would work in {place.path}, outside the workspace."
             await agree(kit, parent, Consent(node.name, str(node.model.active.ref), why, f"workspace({place.path})"))
-    workspace = desk.open[node.id] = await desk.workspaces.open(kind, start, node.name, base.roots)
-    node.gate.policy = dataclasses.replace(node.gate.policy, roots=workspace.roots)
+    workspace = desk.open[node.id] = await desk.workspaces.open(kind, start, node.name, base.roots, start_from=task.start_from)
+    node.gate.policy = node.gate.policy.with_roots(workspace.roots)
     return dataclasses.replace(base, cwd=workspace.path, roots=workspace.roots)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -94,14 +95,13 @@ async def fetch(clients: Clients, call: Outgoing) -> bytes:
     Raises:
         ProviderError: nothing else.
     """
-    watch = Watch(call.limits)
-    parts: list[bytes] = []
+    watch, body = Watch(call.limits), bytearray()
     async with _opened(clients, call, watch) as response, aclosing(_body(response)) as chunks:
         async for chunk in chunks:
-            parts.append(chunk)
-            if sum(map(len, parts)) > LARGEST_DOCUMENT:
+            body += chunk
+            if len(body) > LARGEST_DOCUMENT:
                 raise not_this_wire(call.source, "with more than can be an answer")
-    return b"".join(parts)
+    return bytes(body)
 
 
 def _body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
@@ -152,7 +152,7 @@ async def _opened(clients: Clients, call: Outgoing, watch: Watch) -> AsyncIterat
         raise _no_client(call, error) from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         raise _bad_url(call, error) from error
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError) as error:  # a TLS error in the middle comes through httpx as it is
         raise _failed(call, watch, error) from error
     finally:
         watch.close()
@@ -169,9 +169,9 @@ _HEADERS = {
 def _check_headers(call: Outgoing) -> None:
     """An illegal header is named, never quoted: it may be the key."""
     for name, value in call.headers.items():
-        if not (value.isascii() and value.isprintable()):
+        if not (re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) and value.isascii() and value.isprintable()):
             raise RequestRejected(
-                f"{call.source.provider}: the value of header '{name}' has a character that no header may have.",
+                f"{call.source.provider}: header '{call.source.tidy(name)}' has a character that no header may have.",
                 provider=call.source.provider,
                 hint=f"Is there a line break or a quote in it? {call.source.key_hint}".strip(),
             )

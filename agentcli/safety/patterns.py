@@ -4,18 +4,17 @@ decided elsewhere.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from msgspec import Struct
+
 from agentcli.protocol.errors import ConfigError
 from agentcli.safety.paths import FOLDS_CASE, fold, inside, relative
-from agentcli.safety.words import Word
-from agentcli.safety.wrappers import program_name
+from agentcli.safety.words import Word, program_name
 
 Kind = Literal["tool", "path", "command", "host", "agent", "model"]
 Match = Literal["no", "maybe", "yes"]
@@ -39,18 +38,25 @@ _ASSIGNED = re.compile(r"[A-Za-z_]\w*=")
 _LONGEST = 1_000
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One rule. `text` is as written, `tool` the tool's name here, `pattern` what stands in parentheses ("" for the bare name)."""
+class Rule(Struct, frozen=True, eq=False):
+    """One rule. `text` is as written, `tool` the tool's name here, `pattern` what stands in parentheses ("" for the bare name).
+
+    `glob` is of a bare name with `*`, an agent or a model.
+    """
 
     text: str
     tool: str
-    kind: Kind = field(compare=False)
-    pattern: str = field(compare=False)
-    path: PathPattern | None = field(default=None, compare=False, repr=False)
-    command: CommandPattern | None = field(default=None, compare=False, repr=False)
-    glob: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
-    """Of a bare name with `*`, an agent or a model."""
+    kind: Kind
+    pattern: str
+    path: PathPattern | None = None
+    command: CommandPattern | None = None
+    glob: re.Pattern[str] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rule) and (self.text, self.tool) == (other.text, other.tool)
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.tool))
 
     def names(self, tool: str) -> bool:
         """Whether this is a bare rule for `tool`."""
@@ -105,6 +111,8 @@ def _kind(text: str, tool: str, pattern: str) -> Kind:
     kind = _KINDS.get(tool)
     if kind is not None:
         return kind
+    import difflib
+
     near = difflib.get_close_matches(tool, _KINDS, 1)
     guess = f", did you mean '{near[0]}'?" if near else ""
     raise _bad(text, f"'{tool}' takes no pattern{guess}", f"Patterns are for: {', '.join(sorted(_KINDS))}.")
@@ -113,16 +121,14 @@ def _kind(text: str, tool: str, pattern: str) -> Kind:
 # --- paths ---
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """A file or folder that a call names: as an absolute path as written, and where that really leads."""
 
     written: Path
     real: Path
 
 
-@dataclass(frozen=True)
-class PathPattern:
+class PathPattern(Struct, frozen=True):
     """A gitignore-like pattern. `base`: `any` depth, or from the workspace (`root`), the `home` or the file system's root (`absolute`).
 
     `fixed` is the folder before the first wild card or last part, `rest` matches what is below it. A pattern that matches a folder
@@ -250,14 +256,13 @@ def _glob(text: str) -> str:
 # --- commands ---
 
 
-@dataclass(frozen=True)
-class CommandPattern:
+class CommandPattern(Struct, frozen=True):
     """Words a command begins with. `assigned`: variables that may be set in front of it. `open_end`: more words may follow."""
 
     words: tuple[str, ...]
     assigned: tuple[str, ...]
     open_end: bool
-    globs: tuple[re.Pattern[str] | None, ...] = field(compare=False, repr=False, default=())
+    globs: tuple[re.Pattern[str] | None, ...] = ()
 
     def matches(self, words: Sequence[Word], side: Side) -> Match:
         return self._from(0, words, 0, side)

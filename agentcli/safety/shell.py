@@ -12,8 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agentcli.safety.lexical import DROPPED_DASH, NotUnderstood, check_text, check_tree
-from agentcli.safety.words import UNKNOWN, Word, read_words, source, word
-from agentcli.safety.wrappers import PRIVILEGED, Inner, Nothing, Unclear, look_through, program_name
+from agentcli.safety.reading import read_words, source
+from agentcli.safety.words import UNKNOWN, Word, program_name, word
+from agentcli.safety.wrappers import PRIVILEGED, Inner, Nothing, Unclear, look_through
 from agentcli.safety.wrappers import Script as InnerScript
 
 if TYPE_CHECKING:

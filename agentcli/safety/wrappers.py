@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from agentcli.safety.words import UNKNOWN, Word, word
+from agentcli.safety.words import UNKNOWN, Word, program_name, word
 
 
 class Nothing(Struct, frozen=True):
@@ -47,7 +47,6 @@ PRIVILEGED = frozenset((
 """Raise or change privileges: never allowed without being asked."""
 SHELLS = frozenset(("sh", "bash", "dash", "ash"))
 OTHER_SHELLS = frozenset(("zsh", "fish", "ksh", "csh", "tcsh", "mksh", "nu", "pwsh", "xonsh", "elvish"))
-SYSTEM_FOLDERS = ("/bin/", "/usr/bin/", "/usr/local/bin/", "/sbin/", "/usr/sbin/")
 
 
 class _Options(Struct, frozen=True):
@@ -91,13 +90,6 @@ _UNFOLLOWED = frozenset((
 ))  # fmt: skip
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _RUNS = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
-
-
-def program_name(first: Word) -> str:
-    """The plain name of a program that a shell finds by its path or in a folder of the system; else its text as it is."""
-    text = first.text or ""
-    folder, slash, name = text.rpartition("/")
-    return name if not slash or folder + slash in SYSTEM_FOLDERS else text
 
 
 def look_through(words: Sequence[Word]) -> Seen:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from agentcli.agents.admission import check_budget
 from agentcli.agents.delegation import delegation_tools
 from agentcli.agents.held import Held
 from agentcli.agents.kit import Kit, SwitchableModel, TreeLimits
 from agentcli.agents.ledger import TreeLedger
 from agentcli.agents.orchestrator import Orchestrator
-from agentcli.agents.spec import WorkerSpec
+from agentcli.agents.spec import DELEGATION_TOOLS, INHERIT, WorkerSpec, select_tools
 from agentcli.agents.tree import Node
+from agentcli.config.settings import save_rule
 from agentcli.engine.approvals import Approvals
 from agentcli.engine.calls import Place
 from agentcli.engine.control import RunLimits
@@ -29,7 +31,8 @@ from agentcli.protocol.messages import Message
 from agentcli.protocol.models import ModelRef, ModelSpec
 from agentcli.protocol.names import nearest
 from agentcli.protocol.tools import Tool
-from agentcli.safety.rules import Policy, Rule, parse_rule
+from agentcli.providers.registry import Resolved
+from agentcli.safety.rules import Policy, Rule, parse_rule, parse_rules
 from agentcli.sdk.bus import Bus
 from agentcli.sdk.roster import roster_of
 from agentcli.sdk.session import MAIN, Parts
@@ -78,12 +81,13 @@ def assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions) -> Parts:
 def _assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions, past: _Past) -> Parts:
     bus = Bus(past.session_id, past.seq)
     kit = _kit(agent, cwd, options, bus)
-    setup_node = _main(agent, options, kit, past)
     roster = roster_of(agent.config, options, cwd, config_dir=agent.config_dir)
-    orchestrator = Orchestrator(kit, roster, setup_node)
-    tools = _choose_tools((*kit.tools, *delegation_tools(orchestrator)), options)
-    kit.tools = tools
-    setup_node.tool_names = tuple(tool.name for tool in tools)
+    spec = roster.get(options.agent) if options.agent else WorkerSpec(name=MAIN, can_delegate=True)
+    node = _main(agent, options, kit, past, spec)
+    orchestrator = Orchestrator(kit, roster, node)
+    kit.tools = _choose_tools((*kit.tools, *delegation_tools(orchestrator)), options)
+    every = tuple(tool.name for tool in kit.tools)
+    node.tool_names = select_tools(spec, every, every)
     return _parts(agent, options, kit, bus, orchestrator, past)
 
 
@@ -128,10 +132,21 @@ def _kit(agent: AsyncAgent, cwd: Path, options: SessionOptions, bus: Bus) -> Kit
         scratch=scratch,
         child_env=environment.child_env(config.key_variables),
         facts=_facts(agent, options, cwd, roots),
+        remember_rule=_remembering(cwd) if agent.origin.person else None,
         fallback_models=tuple(options.fallback_models),
         subagent_model=options.subagent_model or own,
         pins=dict(options.workers),
     )
+
+
+def _remembering(cwd: Path) -> Callable[[str], None]:
+    """What a person always allows is saved for the folder they said it in. Raises ConfigError and StorageError."""
+
+    def remember(text: str) -> None:
+        for rule in parse_rules(text):
+            save_rule(folders.config(), "allow", rule.text, cwd)
+
+    return remember
 
 
 def _tree_limits(agent: AsyncAgent, options: SessionOptions) -> TreeLimits:
@@ -185,15 +200,16 @@ def _facts(agent: AsyncAgent, options: SessionOptions, cwd: Path, roots: tuple[P
     )
 
 
-def _main(agent: AsyncAgent, options: SessionOptions, kit: Kit, past: _Past) -> Node:
-    """The main agent's node, its model chosen and connected."""
-    name, link = agent.services.starting_model(options.model, agent.origin.link, past.model())
+def _main(agent: AsyncAgent, options: SessionOptions, kit: Kit, past: _Past, spec: WorkerSpec) -> Node:
+    """The main agent's node, its model chosen and connected. With `--agent` it is that worker's definition that runs the session."""
+    asked, link = options.model, agent.origin.link
+    if not asked and spec.model and spec.model != INHERIT:
+        asked, link = spec.model, "definition"
+    name, link = agent.services.starting_model(asked, link, past.model())
     resolved = kit.catalogue.resolve(name)
-    if options.effort:
-        if options.effort not in resolved.spec.effort:
-            levels = ", ".join(resolved.spec.effort) or "none"
-            raise UsageError(f"{resolved.ref} has no effort '{options.effort}'; its levels: {levels}.")
-        resolved = type(resolved)(resolved.spec, ModelRef(resolved.ref.provider, resolved.ref.id, options.effort))
+    if effort := options.effort or (spec.effort if link == "definition" else ""):
+        resolved = _at_effort(resolved, effort)
+    check_budget(kit, resolved.spec)
 
     def emit(event: AnyEvent) -> None:
         kit.publish(MAIN, event)
@@ -201,7 +217,15 @@ def _main(agent: AsyncAgent, options: SessionOptions, kit: Kit, past: _Past) -> 
     held = Held(emit)
     model = SwitchableModel(kit, kit.activate(resolved, name, link), list(kit.fallback_models))
     gate = Gate(kit.policy, kit.approvals, kit.remember_rule)
-    return Node(MAIN, MAIN, WorkerSpec(name=MAIN, can_delegate=True), None, emit, held, model, gate, (), state="running")
+    return Node(MAIN, MAIN, spec, None, emit, held, model, gate, (), state="running")
+
+
+def _at_effort(resolved: Resolved, effort: str) -> Resolved:
+    """Raises UsageError where the model has no such level."""
+    if effort not in resolved.spec.effort:
+        levels = ", ".join(resolved.spec.effort) or "none"
+        raise UsageError(f"{resolved.ref} has no effort '{effort}'; its levels: {levels}.")
+    return Resolved(resolved.spec, ModelRef(resolved.ref.provider, resolved.ref.id, effort))
 
 
 def _choose_tools(tools: Sequence[Tool[Any]], options: SessionOptions) -> tuple[Tool[Any], ...]:
@@ -217,15 +241,16 @@ def _choose_tools(tools: Sequence[Tool[Any]], options: SessionOptions) -> tuple[
 def _parts(agent: AsyncAgent, options: SessionOptions, kit: Kit, bus: Bus, orchestrator: Orchestrator, past: _Past) -> Parts:
     node = orchestrator.main
     history: list[Message] = fold(past.envelopes) if past.envelopes else []
-    facts = kit.facts
-    main_facts = PromptFacts(**{**facts.__dict__, "own": options.system_prompt or "", "delegates": True, "plan": kit.policy.mode == "plan"})
+    own = options.system_prompt or node.spec.system_prompt
+    delegates = any(name in DELEGATION_TOOLS for name in node.tool_names)
+    facts = replace(kit.facts, own=own, delegates=delegates, plan=kit.policy.mode == "plan")
     setup = Setup(
         models=node.model,
-        tools=kit.tools,
+        tools=[tool for tool in kit.tools if tool.name in node.tool_names],
         gate=node.gate,
         place=Place(MAIN, kit.cwd, kit.roots, kit.scratch, kit.child_env),
         emit=node.emit,
-        system=build(main_facts),
+        system=build(facts),
         limits=kit.limits.run,
         control=node.held,
         ledger=kit.ledger,

@@ -10,6 +10,7 @@ from agentcli.protocol.errors import ConfigError, UnknownModel, UsageError
 from agentcli.protocol.models import Link, ModelSpec, ProviderSpec
 from agentcli.providers.base import Provider
 from agentcli.providers.clients import Clients
+from agentcli.providers.limited import Limited
 from agentcli.providers.presets import presets_from
 from agentcli.providers.registry import Catalogue, connect
 
@@ -78,7 +79,8 @@ class Services:
         """The provider, connected once."""
         if provider not in self._connected:
             spec = self.spec(provider)
-            self._connected[provider] = connect(spec, self._clients)
+            made = connect(spec, self._clients)
+            self._connected[provider] = Limited(made, spec.max_concurrent) if spec.max_concurrent else made
         return self._connected[provider]
 
     def is_remote(self, provider: str) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from agentcli.agents.kit import Kit
 from agentcli.agents.orchestrator import Orchestrator
@@ -42,6 +42,7 @@ from agentcli.protocol.events import (
 from agentcli.protocol.messages import Message, UserMessage, user_text
 from agentcli.protocol.models import ModelRef
 from agentcli.providers.registry import Resolved
+from agentcli.safety.rules import parse_rules
 from agentcli.sdk.bus import Bus
 from agentcli.sdk.options import OnApproval
 from agentcli.sdk.result import Result, result_of
@@ -50,6 +51,7 @@ from agentcli.store.files import SessionFile
 from agentcli.version import __version__
 
 MAIN = "main"
+T = TypeVar("T")
 
 
 @dataclass
@@ -85,6 +87,7 @@ class AsyncSession:
         self._started = False
         self._runs = 0
         self._broken: StorageError | None = None
+        self._jobs: set[asyncio.Task[Any]] = set()
         self._asking: set[asyncio.Task[None]] = set()
         self._output_schema = parts.setup.output_schema
         if parts.file is not None:
@@ -123,18 +126,10 @@ class AsyncSession:
         Raises:
             SessionBusy, SessionClosed, StorageError: the run could not begin.
         """
-        self._check_free()
-        self.start()
-        if self._broken is not None:
-            raise self._broken
+        await self._begin()
         said = user_text(message) if isinstance(message, str) else message
         self._runs += 1
-        self._held.begin()
-        self.kit.ledger.begin()
         self._parts.setup.output_schema = output_schema or self._output_schema
-        if self._parts.prepare is not None:
-            await self._parts.prepare()
-            self._parts.prepare = None
         self._task = asyncio.create_task(self._loop.run(said, f"run-{self._runs}"), name=f"{self.id} run")
         try:
             return await self._task
@@ -145,6 +140,26 @@ class AsyncSession:
             return self._loop.outcome
         finally:
             self._task = None
+            self._sync()
+
+    async def work(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Runs workers for a program or a face, beside the conversation: nothing of it enters the session's history.
+
+        Raises:
+            SessionClosed, StorageError: it could not begin. AgentError: it was interrupted, or what the job raises.
+        """
+        await self._begin(beside=True)
+        task = asyncio.create_task(job())
+        self._jobs.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            ending = self._held.ending()
+            if ending is None or not task.cancelled():
+                raise
+            raise ending from None
+        finally:
+            self._jobs.discard(task)
             self._sync()
 
     async def stream(self, message: str | UserMessage) -> AsyncGenerator[Envelope, None]:
@@ -218,6 +233,14 @@ class AsyncSession:
         else:
             self.kit.pins.pop(worker, None)
 
+    def add_rule(self, effect: Literal["allow", "ask", "deny"], text: str) -> None:
+        """A permission rule (or several, parted by commas) for this session and all its agents. Raises ConfigError for one that is none."""
+        rules = parse_rules(text)
+        given = {effect: rules}
+        self.kit.policy = self.kit.policy.with_rules(**given)
+        for node in self.orchestrator.main.walk():
+            node.gate.policy = node.gate.policy.with_rules(**given)
+
     def _set_effort(self, effort: str) -> None:
         active = self._parts.node.model.active
         if effort not in active.spec.effort:
@@ -235,11 +258,20 @@ class AsyncSession:
         """Tells the person something, in one line."""
         self._parts.bus.publish(MAIN, Notice(level=level, text=text))
 
+    def take_back(self) -> tuple[UserMessage, ...]:
+        """What a person said to the running agent and was not delivered yet, taken out again; what workers report stays."""
+        messages = self._held.take_back()
+        for message in messages:
+            if message.origin != "injected":
+                self._held.inject(message)
+        return tuple(message for message in messages if message.origin == "injected")
+
     def stop(self, error: AgentError) -> None:
         """Ends the run, if one is under way, for the given reason; its history stays valid."""
-        if self._task is not None and not self._task.done():
+        running = [task for task in (self._task, *self._jobs) if task is not None and not task.done()]
+        for task in running:
             self._held.end(error)
-            self._task.cancel()
+            task.cancel()
 
     @property
     def history(self) -> tuple[Message, ...]:
@@ -247,7 +279,7 @@ class AsyncSession:
 
     @property
     def busy(self) -> bool:
-        return self._task is not None
+        return self._task is not None or bool(self._jobs)
 
     def listen(self, listener: Callable[[Envelope], None]) -> Callable[[], None]:
         """Every envelope from now on, on the session's thread; the returned function ends it."""
@@ -279,11 +311,10 @@ class AsyncSession:
         if self._closed:
             return
         self._closed = True
-        task = self._task
-        if task is not None:
+        running = [task for task in (self._task, *self._jobs) if task is not None]
+        if running:
             self.stop(Interrupted("the session was closed."))
-            with contextlib.suppress(asyncio.CancelledError, AgentError):
-                await task
+            await asyncio.wait(running)
         await self.orchestrator.close()
         for asking in list(self._asking):
             asking.cancel()
@@ -298,10 +329,22 @@ class AsyncSession:
 
     # --- inside ---
 
-    def _check_free(self) -> None:
+    async def _begin(self, *, beside: bool = False) -> None:
+        self._check_free(beside=beside)
+        self.start()
+        if self._broken is not None:
+            raise self._broken
+        if not self.busy:
+            self._held.begin()
+            self.kit.ledger.begin()
+        prepare, self._parts.prepare = self._parts.prepare, None
+        if prepare is not None:
+            await prepare()
+
+    def _check_free(self, *, beside: bool) -> None:
         if self._closed:
             raise SessionClosed("the session is closed.", hint="Open another with agent.session(...).")
-        if self._task is not None:
+        if self._task is not None and not beside:
             raise SessionBusy("the session is already running a call.", hint="Wait for it, or open another session.")
 
     def _store(self, envelope: Envelope) -> None:

@@ -68,6 +68,12 @@ def child_env(secrets: Iterable[str] = ()) -> dict[str, str]:
     return kept | NON_INTERACTIVE
 
 
+def attached_env(secrets: Iterable[str] = ()) -> dict[str, str]:
+    """The environment for a program that has our terminal (an editor): ours, without providers' keys. `secrets` as in `child_env`."""
+    hidden = PROVIDER_KEYS.union(secrets)
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
 def terminal() -> Terminal:
     """The terminal as the environment tells it now."""
     return Terminal(

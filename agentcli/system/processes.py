@@ -81,6 +81,25 @@ async def run(
     return Completed(code, bytes(kept.stdout), bytes(kept.stderr), timed_out, kept.truncated)
 
 
+async def run_attached(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
+    """Runs a program that has our terminal to itself until it ends (an editor, say); gives its exit code, negative for a signal.
+
+    It stays in our session and process group, for only so may it read the terminal, and ends with the terminal. A cancel ends it. Raises
+    UsageError where the program or the folder is not there.
+    """
+    argv = _checked(argv)
+    try:
+        child = await asyncio.create_subprocess_exec(*argv, cwd=cwd, env=_env(env))
+    except (OSError, ValueError) as error:
+        raise _cannot_start(argv[0], cwd, error) from error
+    try:
+        return await child.wait()
+    finally:
+        if child.returncode is None:
+            child.terminate()
+            await child.wait()
+
+
 def run_blocking(
     argv: Sequence[str],
     *,

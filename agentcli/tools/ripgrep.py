@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -51,6 +51,17 @@ async def search(ctx: ToolContext, folder: Path, words: Sequence[str], *, names:
     if done.timed_out:
         return Found(done.stdout, f"stopped after {TIME_LIMIT_S:.0f} s, so this is not all: search a smaller folder")
     return Found(done.stdout, "too much to look at all of it: narrow the search" if done.truncated else "")
+
+
+async def file_names(folder: Path, env: Mapping[str, str], *, timeout_s: float) -> tuple[str, ...]:
+    """All files below a folder that no ignore file names, as relative paths, also hidden ones (but not `.git`); what it got where the time is over.
+
+    Raises:
+        ToolError: `no_ripgrep`. UsageError: no such folder.
+    """
+    argv = [_binary(env.get("PATH", "")), *COMMON, "--hidden", "--glob", "!.git", "--files", "./"]
+    done = await processes.run(argv, cwd=folder, env=env, timeout_s=timeout_s, max_output=OUTPUT_LIMIT)
+    return tuple(relative(raw) for raw in done.stdout.split(b"\0")[:-1])
 
 
 def _binary(search_path: str) -> str:

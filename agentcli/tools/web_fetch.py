@@ -54,7 +54,7 @@ class WebFetchArgs(Arguments):
     url: str = Field(
         min_length=1, max_length=8000, validation_alias=AliasChoices("url", "uri", "link"), description="The page, http:// or https://."
     )
-    max_chars: int | None = Field(None, ge=100, description="Characters of the text to give at most.")
+    max_chars: int | None = Field(None, ge=1, description="Characters of the text to give at most.")
 
     @field_validator("url")
     @classmethod
@@ -109,6 +109,8 @@ class WebFetch(Tool[WebFetchArgs]):
         kind = kind or pages.guessed_type(fetched.body)
         if fetched.status >= 400:
             raise _failed(fetched, kind, charset)
+        if pages.is_binary(fetched.body):
+            raise ToolError(f"{fetched.url} is no text ({human_size(len(fetched.body))}); to have the file, use curl -o in bash", code="not_text")
         if not fetched.body:
             return said(_head(fetched, kind, "") + "(the page is empty)", TextDisplay("an empty page"))
         page = await asyncio.to_thread(pages.read, fetched.body, kind, charset, fetched.url)
@@ -117,7 +119,8 @@ class WebFetch(Tool[WebFetchArgs]):
     async def _follow(self, start: str) -> _Fetched:
         """The answer at the end of the redirects."""
         library = load_httpx()
-        url, hops = _parsed(library, start), []
+        url = _parsed(library, start)
+        hops: list[str] = []
         for _ in range(REDIRECTS + 1):
             answer = await self._get(library, url)
             if isinstance(answer, _Fetched):
@@ -132,17 +135,14 @@ class WebFetch(Tool[WebFetchArgs]):
         proxy = _proxy(url)
         places = await self._places(url, by_name=bool(proxy))
         try:
-            tls = library.create_ssl_context() if url.scheme == "https" else False
-            async with library.AsyncClient(proxy=proxy or None, trust_env=False, verify=tls, timeout=library.Timeout(None, connect=CONNECT_S)) as client:
+            async with _client(library, url, proxy) as client:
                 return await _first(library, client, url, places)
         except library.InvalidURL as error:
-            raise ToolError(f"{url} leads to what is no URL: {error}", code="bad_url") from error
-        except library.TimeoutException as error:
+            raise ToolError(f"{url} redirects to what is no URL: {error}", code="bad_url") from error
+        except library.ConnectTimeout as error:
             raise ToolError(f"no connection to {url.host} within {CONNECT_S:g} seconds", code="unreachable") from error
         except library.RequestError as error:
-            raise ToolError(f"{url} cannot be fetched: {error or type(error).__name__}", code="unreachable") from error
-        except (OSError, ValueError, ImportError) as error:
-            raise ToolError(f"the environment's proxy or certificate settings cannot be used: {error}", code="unreachable") from error
+            raise ToolError(f"{url} cannot be fetched: {str(error) or type(error).__name__}", code="unreachable") from error
 
     async def _places(self, url: httpx.URL, *, by_name: bool) -> list[str]:
         """The addresses to connect to, every one checked; the name itself where a proxy connects, for that may know names that we do not."""
@@ -159,6 +159,8 @@ class WebFetch(Tool[WebFetchArgs]):
                     "For a local server use curl in bash.",
                     code="private_address",
                 )
+        if not found and not by_name:
+            raise ToolError(f"the host {url.host} has no address", code="unknown_host")
         return [url.raw_host.decode()] if by_name else [str(address) for address in found[:ADDRESSES]]
 
 
@@ -187,6 +189,19 @@ def _proxy(url: httpx.URL) -> str:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
+def _client(library: Any, url: httpx.URL, proxy: str) -> httpx.AsyncClient:
+    try:
+        client: httpx.AsyncClient = library.AsyncClient(
+            proxy=proxy or None,
+            trust_env=False,
+            verify=library.create_ssl_context() if url.scheme == "https" else False,
+            timeout=library.Timeout(None, connect=CONNECT_S),
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise ToolError(f"the environment's proxy or certificate settings cannot be used: {error}", code="unreachable") from error
+    return client
+
+
 async def _first(library: Any, client: httpx.AsyncClient, url: httpx.URL, places: Sequence[str]) -> _Fetched | str:
     """Asks the addresses in turn until one can be connected to."""
     headers = HEADERS | {"Host": url.netloc.decode()}
@@ -209,7 +224,7 @@ async def _answer(
         content_type = response.headers.get("content-type", "")
         _refuse_unreadable(response, url, pages.media_type(content_type)[0])
         body = bytearray()
-        async for piece in response.aiter_bytes():
+        async for piece in response.aiter_bytes():  # closed with its response
             body += piece
             if len(body) > BODY_LIMIT:
                 break
@@ -237,16 +252,14 @@ def _failed(fetched: _Fetched, kind: str, charset: str) -> ToolError:
 
 
 def _outcome(args: WebFetchArgs, ctx: ToolContext, fetched: _Fetched, kind: str, page: pages.Page) -> ToolOutcome:
-    if not kind:
-        raise ToolError(f"{fetched.url} is no text ({human_size(len(fetched.body))}); to have the file, use curl -o in bash", code="not_text")
     head = _head(fetched, kind, page.title)
     room = max(ctx.output_limit - len(head) - NOTE_ROOM, 100)
     shown = page.text[: min(args.max_chars or room, room)]
     notes = []
     if len(shown) < len(page.text):
         notes.append(f"{len(page.text) - len(shown):,} more characters; {_saved(ctx, page.text)}")
-    if fetched.cut or page.partial:
-        notes.append(f"the page is larger than what is read of one ({human_size(BODY_LIMIT)}, {pages.HTML_LIMIT:,} characters of HTML)")
+    if fetched.cut:
+        notes.append(f"the page is larger than {human_size(BODY_LIMIT)}: only so much of it was read")
     text = "\n\n".join([head + (shown.rstrip() or "(no text)"), *(f"[{note}]" for note in notes)])
     return said(text, TextDisplay(f"{page.title or kind}, {len(page.text):,} characters" + (" (cut)" if notes else "")))
 

@@ -48,6 +48,32 @@ def agents(
     listing.agents(listing.opened(cwd, config), listing.folder(cwd), name or "", model, as_json=json)
 
 
+@app.command()
+def compare(
+    prompt: Annotated[list[str], typer.Argument(help="What each model is asked to do.")],
+    model: Annotated[list[str], typer.Option("-m", "--model", help="One of the models; give two or more.")],
+    json: Json = False,
+    config: Config = None,
+    cwd: Cwd = None,
+    permission_mode: Annotated[str, typer.Option(metavar="MODE", help="What they may do in their clones.")] = "accept-edits",
+    allowed_tools: Annotated[list[str] | None, typer.Option(metavar="RULES", help="Allow without asking.")] = None,
+    max_budget_usd: Annotated[float | None, typer.Option(min=0, help="Most USD, over all.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="Most seconds for each.")] = None,
+) -> None:
+    """The same prompt on several models at once, each in a clone of its own: answers, files changed, cost, time, diffs."""
+    from agentcli.ui.arguments_run import mode_of, rules
+    from agentcli.ui.comparing import Comparison, run_comparison
+
+    options = {
+        "permission_mode": mode_of(permission_mode),
+        "allowed_tools": rules(allowed_tools or []),
+        "max_budget_usd": max_budget_usd,
+        "timeout_s": timeout,
+    }
+    asked = Comparison(" ".join(prompt), model, listing.folder(cwd), config, json, options)
+    raise typer.Exit(run_comparison(asked))
+
+
 @sessions.callback()
 def sessions_default(context: typer.Context) -> None:
     """Sessions of this folder, or of all."""

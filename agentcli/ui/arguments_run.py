@@ -131,11 +131,16 @@ def session_options(given: dict[str, Any]) -> dict[str, Any]:
         "agents_json": _json(given["agents"]),
     }
     if given["permission_mode"] is not None:
-        mode = permission_mode(given["permission_mode"])
-        if mode is None:
-            raise UsageError(f"--permission-mode: no mode '{given['permission_mode']}'; it is default, accept-edits, plan, auto or bypass.")
-        options["permission_mode"] = mode
+        options["permission_mode"] = mode_of(given["permission_mode"])
     return options
+
+
+def mode_of(text: str) -> str:
+    """A permission mode in any of its spellings. Raises UsageError."""
+    mode = permission_mode(text)
+    if mode is None:
+        raise UsageError(f"--permission-mode: no mode '{text}'; it is default, accept-edits, plan, auto or bypass.")
+    return mode
 
 
 def pins(given: list[str]) -> dict[str, str]:

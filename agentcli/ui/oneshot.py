@@ -41,7 +41,7 @@ class OneShot:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-class _Stop:
+class Stop:
     """Where a signal goes: to the session once there is one, else straight to the run."""
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
@@ -68,8 +68,8 @@ async def _run(shot: OneShot) -> int:
     failure: Failure | None = None
     task = asyncio.current_task()
     assert task is not None
-    stop = _Stop(task)
-    _catch_signals(stop)
+    stop = Stop(task)
+    catch_signals(stop)
     try:
         sink = make_sink(
             shot.output_format,
@@ -98,7 +98,7 @@ async def _run(shot: OneShot) -> int:
     return sink.finish(failure)
 
 
-async def _converse(shot: OneShot, sink: Sink, stop: _Stop) -> None:
+async def _converse(shot: OneShot, sink: Sink, stop: Stop) -> None:
     prompt = await _prompt(shot)
     agent = AsyncAgent.layered(
         shot.cwd, explicit=shot.config, bare=shot.bare, trust=shot.trust, origin=Origin(link="flag", person=False, default_mode="default")
@@ -181,7 +181,7 @@ def _check_schema(schema: dict[str, Any], name: str) -> None:
         raise UsageError(f"{name}: no valid JSON schema: {error.message}.") from error
 
 
-def _catch_signals(stop: _Stop) -> None:
+def catch_signals(stop: Stop) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stop.on_signal, Interrupted("interrupted."))
     loop.add_signal_handler(signal.SIGTERM, stop.on_signal, Terminated("terminated by a signal."))

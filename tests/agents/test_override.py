@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from agentcli.agents.override import Chain, Choice, Consent, ModelLimits, Picked, check_model, choose_model, resolve_choice
+from agentcli.agents.override import REMOTE_RULE, Chain, Choice, Consent, ModelLimits, Picked, check_model, choose_model, resolve_choice
 from agentcli.agents.spec import WorkerSpec
 from agentcli.protocol.errors import ModelRefused, UnknownModel
 from agentcli.protocol.models import Cost, ModelRef, ModelSpec, ModelUse, Profile
 from agentcli.protocol.tools import Access
 from agentcli.providers.registry import Catalogue, Resolved
+from agentcli.safety.rules import Policy, judge, parse_rules
 
 STRONG = ModelSpec("openai", "gpt-strong", effort=("low", "high"), default_effort="high", cost=Cost(2.0, 10.0))
 CHEAP = ModelSpec("openai", "gpt-cheap", effort=("low", "medium"), default_effort="medium", cost=Cost(0.1, 0.4))
@@ -203,6 +205,22 @@ def test_a_model_that_the_rules_deny_is_refused_and_one_they_ask_about_needs_con
     assert asked == [Access(agent="scout", model="openai/gpt-cheap:medium")]
     needed = check(picked(call="fast"), judge=lambda access: Verdict("ask", "a rule asks."), parent_remote=False)
     assert [one.rule for one in needed] == ["task(model:openai/gpt-cheap:medium)", "model(remote)"]
+
+
+def test_the_permission_rules_of_a_config_speak_of_the_model_a_worker_really_gets() -> None:
+    policy = Policy("default", (Path("/project"),)).with_rules(
+        deny=parse_rules("task(model:openai/gpt-strong*)"), ask=parse_rules("task(model:acme/*)"), allow=parse_rules(REMOTE_RULE)
+    )
+
+    def rules(access: Access) -> Verdict:
+        found = judge(policy, "task", access)
+        return Verdict(found.decision, found.reason)
+
+    assert check(picked(call="fast"), judge=rules) == ()
+    with pytest.raises(ModelRefused, match=r"may not run on openai/gpt-strong:low: the rule task\(model:openai/gpt-strong\*\) forbids"):
+        check(picked(), judge=rules)
+    (needed,) = check(picked(call="Acme Fast"), judge=rules)
+    assert parse_rules(needed.rule) != ()
 
 
 # --- effort, names, price ---

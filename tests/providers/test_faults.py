@@ -200,6 +200,15 @@ def test_a_key_that_no_header_may_hold_is_named_not_quoted(key: str) -> None:
     assert server.requests == []
 
 
+@pytest.mark.parametrize("name", ["X Team", "X:Team", "", "Ünicode"])
+def test_a_header_name_that_cannot_be_sent_is_told_before_anything_is_sent(name: str) -> None:
+    with Server() as server:
+        found = ask(server.url, headers={name: "blue"})
+    assert isinstance(found.error, RequestRejected)
+    assert "no header may have" in found.error.message
+    assert server.requests == []
+
+
 def test_white_space_around_a_key_does_no_harm() -> None:
     with Server(Answer("ok")) as server:
         assert ask(server.url, api_key=Secret(f" {KEY}\n")).error is None

@@ -1,0 +1,204 @@
+"""Questions that a person must answer: approvals of calls, one after the other, and short choices. Plain state; the screen draws it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from agentcli.protocol.commands import Answer
+from agentcli.protocol.events import Decision
+from agentcli.protocol.text import clean, visible
+from agentcli.ui.items import Waiting
+from agentcli.ui.lines import Line, Piece, cut, wrapped
+
+CHANGES = (("old", "-", "bad"), ("old_string", "-", "bad"), ("new", "+", "good"), ("new_string", "+", "good"))
+"""Arguments of an edit, and how they are marked."""
+
+
+# --- choices ---
+
+
+@dataclass(frozen=True)
+class Option:
+    """One key and what it means. `value` is the answer."""
+
+    key: str
+    value: str
+    text: str
+
+
+@dataclass
+class Choice:
+    """A question with a few one-key answers. `answer` is the option's value; `escape` what Esc stands for; Enter takes the first."""
+
+    title: str
+    options: Sequence[Option]
+    body: Sequence[Line] = ()
+    escape: str = ""
+    answer: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    blocks_prompt: bool = True
+
+    def press(self, key: str, text: str = "") -> None:
+        if key in ("escape", "c-c", "c-d"):
+            return self._end(self.escape)
+        if key == "enter":
+            return self._end(self.options[0].value)
+        for option in self.options:
+            if key == "text" and text.casefold() == option.key:
+                return self._end(option.value)
+        return None
+
+    def _end(self, value: str) -> None:
+        if not self.answer.done():
+            self.answer.set_result(value)
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        keys: Line = []
+        for option in self.options:
+            keys += [("key", option.key), ("dim", f" {option.text}   ")]
+        return [cut([("title", self.title)], width), *(cut(line, width) for line in self.body), cut(keys, width)][-height:]
+
+
+# --- approvals ---
+
+
+@dataclass
+class Approval:
+    """One open question before a person; `behind` says how many more wait, `send` takes the answer.
+
+    y once, s this session, a always (where there is a rule), n no, then a reason that may be empty; Esc no without one.
+    """
+
+    asked: Waiting
+    behind: Callable[[], int]
+    send: Callable[[Answer], None]
+    reason: str | None = None
+    """What was typed of the reason for a no; None while nobody said no."""
+    blocks_prompt: bool = False
+    printed: bool = False
+    """Whether the whole detail was printed above, because it did not fit."""
+
+    # --- keys ---
+
+    def press(self, key: str, text: str = "") -> None:
+        if self.reason is not None:
+            return self._press_reason(key, text)
+        match key, text.casefold():
+            case ("text", "y") | ("text", "1"):
+                self._end("once")
+            case "text", "s":
+                self._end("session")
+            case "text", "a" if self.asked.rule:
+                self._end("always")
+            case "text", "n":
+                self.reason = ""
+            case "escape", _:
+                self._end("deny")
+            case _:
+                return None
+        return None
+
+    def _press_reason(self, key: str, text: str) -> None:
+        assert self.reason is not None
+        match key:
+            case "enter":
+                self._end("deny", self.reason.strip())
+            case "escape":
+                self.reason = None
+            case "backspace":
+                self.reason = self.reason[:-1]
+            case "c-u" | "c-w":
+                self.reason = ""
+            case "text":
+                self.reason += clean(text, keep_newlines=False)
+            case _:
+                return
+
+    def _end(self, decision: Decision, reason: str = "") -> None:
+        self.send(Answer(self.asked.request_id, decision, reason))
+
+    # --- drawing ---
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """The question within `height` lines; of a detail that is longer, what fits (the whole was printed above)."""
+        detail = self.detail_lines(width)
+        about, keys = self._about(width), self._keys(width)
+        room = max(1, height - 1 - len(about) - len(keys))
+        if len(detail) > room:
+            detail = [*detail[: room - 1], [("dim", f"  … {len(detail) - room + 1} more lines; all of it is printed above")]]
+        return [self._title(width), *detail, *about, *keys]
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether nothing of the detail would be left out."""
+        return len(self.detail_lines(width)) + 1 + len(self._about(width)) + len(self._keys(width)) <= height
+
+    def detail_lines(self, width: int) -> list[Line]:
+        """All of what is asked for: nothing cut, nothing invisible."""
+        return [
+            [(style, f"  {row}")] for style, text in detail_of(self.asked) for row in wrapped(visible(text), max(10, width - 2))
+        ]
+
+    def _title(self, width: int) -> Line:
+        behind = self.behind()
+        who = f"{visible(self.asked.who)} asks" if self.asked.who else "May it"
+        what = f": {self.asked.tool}" if self.asked.who else f" run {self.asked.tool}?"
+        more = f"   ({behind} more {'waits' if behind == 1 else 'wait'})" if behind else ""
+        return cut([("title", f"{who}{what}"), ("dim", more)], width)
+
+    def _about(self, width: int) -> list[Line]:
+        out: list[Line] = []
+        facts = [("touches", ", ".join(self.asked.touches)), ("why", self.asked.reason if self.asked.reason != self.asked.detail else "")]
+        for name, value in facts:
+            rows = wrapped(clean(visible(value), keep_newlines=False), max(10, width - 11)) if value else []
+            out += [[("dim", f"  {name if not at else '':<8} "), ("", row)] for at, row in enumerate(rows[:4])]
+        return out
+
+    def _keys(self, width: int) -> list[Line]:
+        if self.reason is not None:
+            shown: Line = [("key", "  no, because: "), ("typed", self.reason[-max(10, width - 20) :]), ("cursor", " ")]
+            return [cut(shown, width), [("dim", "  Enter says no (a reason is optional) · Esc back")]]
+        keys: list[Line] = [[("key", "y"), ("dim", " once")], [("key", "s"), ("dim", " this session")]]
+        if self.asked.rule:
+            keys.append([("key", "a"), ("dim", f" always: {visible(self.asked.rule)}")])
+        keys.append([("key", "n"), ("dim", " no, with a reason")])
+        return _flowed(keys, width)
+
+
+def _flowed(parts: list[Line], width: int) -> list[Line]:
+    """Parts side by side where they fit, else on lines of their own."""
+    joined: Line = [("", "  ")]
+    for at, part in enumerate(parts):
+        joined += [("dim", " · "), *part] if at else part
+    if sum(len(text) for _, text in joined) <= width:
+        return [joined]
+    return [cut([("", "  "), *part], width) for part in parts]
+
+
+def detail_of(asked: Waiting) -> list[Piece]:
+    """What would be done, as styled texts: a command as it is, arguments in JSON by name, edits as removed and added lines."""
+    try:
+        arguments = json.loads(asked.detail) if asked.detail.lstrip().startswith("{") else None
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        return [("bold", asked.detail)]
+    return _arguments(arguments)
+
+
+def _arguments(arguments: dict[str, object]) -> list[Piece]:
+    out: list[Piece] = []
+    marks = {name: (mark, style) for name, mark, style in CHANGES}
+    for name, value in arguments.items():
+        if name in marks and isinstance(value, str):
+            mark, style = marks[name]
+            out.append((style, "\n".join(f"{mark} {line}" for line in value.split("\n"))))
+        elif name == "edits" and isinstance(value, list) and all(isinstance(part, dict) for part in value):
+            for part in value:
+                out += _arguments(part)
+        elif isinstance(value, str) and "\n" in value:
+            out += [("dim", f"{name}:"), ("", value)]
+        else:
+            out.append(("", f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"))
+    return out

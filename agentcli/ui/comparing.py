@@ -1,0 +1,96 @@
+"""`agentcli compare`: one table and the diffs for people, one JSON object for scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agentcli.protocol.errors import Interrupted, Terminated
+from agentcli.protocol.jsonline import json_line
+from agentcli.protocol.text import clean, one_line
+from agentcli.sdk.agent import AsyncAgent, Origin
+from agentcli.sdk.compare import Compared, compare
+from agentcli.ui.amounts import duration, money, tokens
+from agentcli.ui.oneshot import Stop, catch_signals
+from agentcli.ui.output import Output
+from agentcli.ui.printing import make_sink
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the command line asks for."""
+
+    prompt: str
+    models: Sequence[str]
+    cwd: Path
+    config: Path | None = None
+    as_json: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def run_comparison(asked: Comparison) -> int:
+    """0 where every model answered, else 1 (or the code of what stopped it)."""
+    return asyncio.run(_run(asked))
+
+
+async def _run(asked: Comparison) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    stop = Stop(task)
+    catch_signals(stop)
+    sink = make_sink("text", None, sys.stderr)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            agent = AsyncAgent.layered(asked.cwd, explicit=asked.config, origin=Origin(link="flag", default_mode="default"))
+            stack.push_async_callback(agent.close)
+            agent.on_progress = sink.download
+            results = await compare(
+                agent, asked.cwd, asked.prompt, asked.models, asked.options, sink.feed, lambda session: setattr(stop, "session", session)
+            )
+    except asyncio.CancelledError:
+        raise stop.reason or Interrupted("interrupted.") from None
+    except (Interrupted, Terminated) as error:
+        raise stop.reason or error from None
+    _print(asked, results)
+    return 0 if all(result.ok for result in results) else 1
+
+
+def _print(asked: Comparison, results: Sequence[Compared]) -> None:
+    out = Output(sys.stdout)
+    if asked.as_json:
+        out.write(json_line({"prompt": asked.prompt, "results": msgspec.to_builtins(results)}) + b"\n")
+        return
+    out.text("".join(f"{line}\n" for line in _table(results)))
+    for result in results:
+        head = f"\n=== {result.model} ===\n"
+        body = "\n".join(part for part in (result.error, result.answer, result.diff) if part)
+        out.text(f"{head}{clean(body) if out.terminal else body}\n")
+
+
+def _table(results: Sequence[Compared]) -> list[str]:
+    rows = [("MODEL", "RESULT", "FILES", "TURNS", "TOKENS", "COST", "TIME", "ANSWER")]
+    rows += [
+        (
+            result.model,
+            "ok" if result.ok else "failed",
+            str(len(result.files)),
+            str(result.turns),
+            tokens(result.tokens).removesuffix(" tok"),
+            money(result.cost_usd),
+            duration(result.duration_ms),
+            one_line(result.answer or result.error, 60),
+        )
+        for result in results
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+__all__ = ["Comparison", "run_comparison"]

@@ -1,0 +1,71 @@
+"""What the interactive session needs of whoever shows it: the screen of prompt_toolkit, or plain lines. No terminal is known here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from agentcli.ui.items import Item
+from agentcli.ui.lines import Line
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the command line asks of an interactive session. `options` are those of a session; `prompt` is its first message."""
+
+    prompt: str = ""
+    cwd: Path = field(default_factory=Path.cwd)
+    config: Path | None = None
+    bare: bool = False
+    trust: bool = False
+    plain: bool = False
+    color: str = "auto"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Told(Struct, frozen=True):
+    """Lines that agentcli itself says: the answer of a slash command, say."""
+
+    lines: tuple[Line, ...]
+
+
+class Whole(Struct, frozen=True):
+    """The last folded result, to be printed whole."""
+
+    item: Item
+
+
+Printed = Item | Told | Whole
+
+
+class Overlay(Protocol):
+    """Something that takes the keys for a while: a list to pick from, a question."""
+
+    blocks_prompt: bool
+    """Whether the prompt is hidden meanwhile."""
+
+    def press(self, key: str, text: str = "") -> None: ...
+
+    def lines(self, width: int, height: int) -> list[Line]: ...
+
+
+class Face(Protocol):
+    """Shows a `Repl` and brings it what the person types."""
+
+    async def run(self) -> None:
+        """Until `leave`. Modes of the terminal are as before when it returns or raises."""
+
+    def changed(self) -> None:
+        """Something is to be shown: finished items, or the state of what goes on."""
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """Ends `run`, which raises the error if there is one. What is finished is printed before."""
+
+    def give_back(self, text: str) -> None:
+        """Puts text into the prompt, before what stands there."""
+
+    def ring(self, text: str) -> None:
+        """Calls the person: a bell, or a notification with the text, as configured."""

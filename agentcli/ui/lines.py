@@ -1,0 +1,74 @@
+"""Lines of styled text for what a face draws itself (pickers, questions, the status line): style names, no colours and no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from agentcli.protocol.text import cells, one_line
+
+Piece = tuple[str, str]
+"""A style's name and a text. Names: "" plain, dim, bold, key, title, warn, bad, good, chosen, typed."""
+Line = list[Piece]
+
+
+def plain(line: Iterable[Piece]) -> str:
+    """The text alone."""
+    return "".join(text for _, text in line)
+
+
+def width_of(line: Iterable[Piece]) -> int:
+    return sum(cells(text) for _, text in line)
+
+
+def cut(line: Iterable[Piece], width: int) -> Line:
+    """The line within `width` cells, … where it was longer."""
+    out: Line = []
+    room = width
+    for style, text in line:
+        size = cells(text)
+        if size <= room:
+            out.append((style, text))
+            room -= size
+            continue
+        if room > 0:
+            out.append((style, _cut_text(text, room)))
+        break
+    return out
+
+
+def _cut_text(text: str, width: int) -> str:
+    room, kept = width - 1, 0
+    for char in text:
+        room -= cells(char)
+        if room < 0:
+            break
+        kept += 1
+    return text[:kept] + "…"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Text in rows of at most `width` cells, cut anywhere: for commands, where every character counts."""
+    rows: list[str] = []
+    for line in text.split("\n"):
+        row, used = "", 0
+        for char in line.expandtabs(4):
+            size = cells(char)
+            if used + size > width and row:
+                rows.append(row)
+                row, used = "", 0
+            row += char
+            used += size
+        rows.append(row)
+    return rows
+
+
+def columns(rows: Sequence[Sequence[str]], widest: int = 40) -> list[int]:
+    """How wide each column of a table is: its widest cell, at most `widest`."""
+    count = max((len(row) for row in rows), default=0)
+    return [min(widest, max((cells(row[at]) for row in rows if at < len(row)), default=0)) for at in range(count)]
+
+
+def padded(text: str, width: int) -> str:
+    """One cell of a table, cleaned, exactly `width` cells."""
+    shown = one_line(text, width)
+    return shown + " " * max(0, width - cells(shown))

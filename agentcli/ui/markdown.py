@@ -1,0 +1,148 @@
+"""An answer's markdown as lines. Loaded with the first answer, for its parser and highlighter are slow to import.
+
+Differences to rich's own: nothing the model wrote is left out (HTML stays as text, a link shows where it leads, an image its source), line
+breaks stay, headings stand left, code has the terminal's own colours and no padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from rich import box, markdown
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from agentcli.ui.render import Painter, chopped
+
+CODE_THEME = "ansi_dark"
+"""Sixteen colours by their names: what they look like is the terminal's matter."""
+CODE_MARGIN = "  "
+LEAST_COLUMN = 6
+"""Cells per column below which a table is not drawn but shown as it was written."""
+
+
+def markdown_lines(text: str, painter: Painter, width: int) -> list[str]:
+    """Lines of one block or a whole answer; `text` is clean of control characters."""
+    return painter.lines(Markdown(text), width)
+
+
+class Code(markdown.CodeBlock):
+    """Code without a background, a little indented; long lines are cut at the edge, not at words."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        code = str(self.text).rstrip().expandtabs(4)
+        width = max(1, options.max_width - len(CODE_MARGIN))
+        for line in _highlighted(code, self.lexer_name).split("\n"):
+            at = 0
+            for piece in chopped(line.plain, width):
+                yield Text.assemble(CODE_MARGIN, line[at : at + len(piece)] if piece else "", no_wrap=True, overflow="ignore")
+                at += len(piece)
+
+
+def _highlighted(code: str, lexer: str) -> Text:
+    """The code with colours; as it is where no such language is known."""
+    text = Syntax(code, lexer, theme=CODE_THEME).highlight(code)
+    if text.plain.rstrip("\n") != code:
+        return Text(code)
+    text.rstrip()
+    text.no_wrap = True
+    return text
+
+
+class Heading(markdown.Heading):
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        text = self.text.copy()
+        text.justify = "left"
+        text.stylize("bold underline" if self.tag == "h1" else "bold")
+        yield text
+
+
+class Rule(markdown.HorizontalRule):
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text("─" * min(options.max_width, 40), "dim")
+
+
+class Quote(markdown.BlockQuote):
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(self.elements, options.update(width=max(1, options.max_width - 2)), pad=False)
+        for line in lines:
+            yield Segment("▌ ", console.get_style("dim"))
+            yield from line
+            yield Segment.line()
+
+
+class Grid(markdown.TableElement):
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        header = self.header.row.cells if self.header and self.header.row else []
+        rows = [row.cells for row in self.body.rows] if self.body else []
+        if options.max_width < LEAST_COLUMN * max(1, len(header)):
+            yield from _as_written(header, rows)
+            return
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, border_style="dim", header_style="bold")
+        for cell in header:
+            table.add_column(cell.content, overflow="fold", justify=cell.justify if cell.justify != "default" else "left")
+        for cells in rows:
+            table.add_row(*(cell.content for cell in cells))
+        yield table
+
+
+def _as_written(header: list[markdown.TableDataElement], rows: list[list[markdown.TableDataElement]]) -> Iterator[Text]:
+    for cells in [header, *rows]:
+        yield Text(" | ").join(cell.content for cell in cells)
+
+
+class Markdown(markdown.Markdown):
+    """`text` as a rich renderable."""
+
+    elements = markdown.Markdown.elements | {
+        "fence": Code,
+        "code_block": Code,
+        "heading_open": Heading,
+        "hr": Rule,
+        "blockquote_open": Quote,
+        "table_open": Grid,
+    }  # fmt: skip
+
+    def __init__(self, text: str) -> None:
+        super().__init__("", hyperlinks=False)
+        parser = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
+        self.markup = text
+        self.parsed = list(_plain_links(parser.parse(text)))
+
+
+def _plain_links(tokens: Iterable[Token]) -> Iterator[Token]:
+    """Tokens with links and images as text that says where they lead, and line breaks kept."""
+    for token in tokens:
+        if token.type == "inline" and token.children:
+            token.children = list(_inline(token.children))
+        yield token
+
+
+def _inline(children: list[Token]) -> Iterator[Token]:
+    targets: list[tuple[str, list[str]]] = []
+    for token in children:
+        match token.type:
+            case "link_open":
+                targets.append((str(token.attrs.get("href", "")), []))
+            case "link_close":
+                target, said = targets.pop()
+                if "".join(said) not in (target, target.removeprefix("mailto:")):
+                    yield _text(f" ({target})")
+            case "image":
+                yield _text(f"[image: {token.content}] ({token.attrs.get('src', '')})")
+            case "softbreak":
+                token.type = "hardbreak"
+                yield token
+            case _:
+                if targets:
+                    targets[-1][1].append(token.content)
+                yield token
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)

@@ -1,0 +1,167 @@
+"""How a session comes to be before a person: the agent is read, the folder's trust asked for, the first start guided, a session opened or changed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from agentcli.protocol.errors import AgentError, UsageError
+from agentcli.protocol.models import Usage
+from agentcli.ui.approve import Choice, Option
+from agentcli.ui.state import Screen
+
+if TYPE_CHECKING:
+    from agentcli.protocol.events import Envelope
+    from agentcli.sdk.agent import AsyncAgent
+    from agentcli.sdk.session import AsyncSession
+    from agentcli.ui.repl import Repl
+
+SHOWN_TURNS = 3
+"""How many of a resumed session's turns are printed again."""
+
+
+async def open_first(repl: Repl) -> None:
+    """Everything up to the first message. Raises AgentError where there is no session to be had."""
+    agent = await asyncio.to_thread(_read_agent, repl)
+    repl.agent = agent
+    if agent.config.untrusted is not None and await _ask_trust(repl, agent):
+        await agent.close()
+        repl.start = replace(repl.start, trust=True)
+        agent = repl.agent = await asyncio.to_thread(_read_agent, repl)
+    if _is_first_start(repl):
+        from agentcli.ui.setup import guide
+
+        await guide(repl)
+    open_session(repl, repl.start.options)
+
+
+def _read_agent(repl: Repl) -> AsyncAgent:
+    """On a thread: its imports and a first parse take longer than a person should wait for an echo."""
+    from agentcli.sdk import assemble, programs  # noqa: F401 - imported here so that opening the session does not wait for it
+    from agentcli.sdk.agent import AsyncAgent, Origin
+
+    start = repl.start
+    origin = Origin(link="flag", person=True, default_mode="default")
+    agent = AsyncAgent.layered(start.cwd, explicit=start.config, bare=start.bare, trust=start.trust, origin=origin)
+
+    def on_progress(progress: object) -> None:
+        repl.download = progress
+        repl.face.changed()
+
+    agent.on_progress = on_progress
+    return agent
+
+
+async def _ask_trust(repl: Repl, agent: AsyncAgent) -> bool:
+    """Asked once a file: what a repository brings may reach keys and run programs."""
+    from agentcli.sdk import saved
+
+    file = agent.config.untrusted
+    assert file is not None
+    mark = f"trust-{saved.mark_of(file)}"
+    if saved.was_asked(mark):
+        return False
+    body = [[("", f"  {file}")], [("dim", "  It may name providers, workers and rules of its own. Without trust, only what it forbids counts.")]]
+    options = (Option("y", "yes", "trust this folder from now on"), Option("n", "no", "not now (later: agentcli config trust)"))
+    answer = await repl.ask(Choice("This folder brings a config. Do you trust what is in it?", options, body, escape="no"))
+    if answer == "no":
+        saved.remember_asked(mark)
+    return bool(answer == "yes")
+
+
+def _is_first_start(repl: Repl) -> bool:
+    from agentcli.sdk import saved
+
+    config, options = repl.agent.config, repl.start.options
+    named = options.get("model") or options.get("resume") or options.get("continue_latest")
+    if named or config.files or config.default_model is not None or saved.variable("AGENTCLI_MODEL") or repl.start.bare:
+        return False
+    return not saved.was_asked("setup")
+
+
+# --- sessions ---
+
+
+def open_session(repl: Repl, options: dict[str, Any]) -> None:
+    """Opens a session and shows it. Raises AgentError; nothing has changed then."""
+    past = _past(repl, options)
+    session = repl.agent.session(repl.cwd, options)
+    show_session(repl, session, past)
+
+
+async def change_session(repl: Repl, options: dict[str, Any]) -> None:
+    """Closes the session that is open and opens another. Raises UsageError while a turn runs, AgentError where the other cannot be opened."""
+    if repl.busy:
+        raise UsageError("a turn is running.", hint="Esc interrupts it; then try again.")
+    past = _past(repl, options)
+    old = repl.session
+    await old.close()
+    try:
+        session = repl.agent.session(repl.cwd, options)
+    except AgentError as error:
+        repl.fail(error)
+        session = repl.agent.session(repl.cwd, {"resume": old.id} if _is_saved(old) else {})
+    show_session(repl, session, past)
+
+
+def _is_saved(session: AsyncSession) -> bool:
+    from agentcli.sdk.overview import sessions_of
+
+    return any(info.id == session.id for info in sessions_of(session.kit.cwd))
+
+
+def _past(repl: Repl, options: dict[str, Any]) -> tuple[Envelope, ...]:
+    from agentcli.sdk.overview import session_events, sessions_of
+
+    wanted = options.get("resume")
+    if not wanted and options.get("continue_latest"):
+        wanted = next((info.id for info in sessions_of(repl.cwd)), None)
+    return session_events(wanted) if wanted else ()
+
+
+def show_session(repl: Repl, session: AsyncSession, past: tuple[Envelope, ...]) -> None:
+    """Makes it the one on the screen: what was said before in short, then whatever comes."""
+    from agentcli.sdk.programs import git_branch
+
+    repl.session = session
+    repl.state = Screen(price=_price(session), limit=_limit(session))
+    for envelope in past:
+        repl.state.feed(envelope)
+    repl.out += _recent(repl.state.take())
+    repl.branch = git_branch(repl.cwd)
+    session.listen(repl.feed)
+    session.start()
+
+
+def _recent(items: list[Any]) -> list[Any]:
+    """The last turns of a session, and a line that says what is not shown."""
+    from agentcli.ui.face import Told
+    from agentcli.ui.items import UserSaid
+
+    starts = [at for at, item in enumerate(items) if isinstance(item, UserSaid) and item.origin in ("person", "stdin")]
+    if len(starts) <= SHOWN_TURNS:
+        return items
+    left = len(starts) - SHOWN_TURNS
+    told = Told(([("dim", f"({left} earlier turns are not printed again)")],))
+    return [told, *items[starts[-SHOWN_TURNS] :]]
+
+
+def _price(session: AsyncSession) -> Any:
+    def price(model: str, usage: Usage) -> float | None:
+        try:
+            return usage.priced(session.kit.catalogue.resolve(model).spec.cost)
+        except AgentError:
+            return None
+
+    return price
+
+
+def _limit(session: AsyncSession) -> Any:
+    def limit(model: str) -> int | None:
+        try:
+            return session.kit.catalogue.resolve(model).spec.context
+        except AgentError:
+            return None
+
+    return limit

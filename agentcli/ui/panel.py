@@ -1,0 +1,324 @@
+"""The panel: one row a worker, a total, and a count of what does not fit. Pure but for rich's texts; whoever shows it knows how high it may be.
+
+A row tells icon, name, resolved model and the link that decided, state, last tool, turns, tokens, cost and elapsed time. Where the width does
+not hold all of it, words get shorter first, columns go last.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+from rich.text import Text
+
+from agentcli.protocol.models import Usage
+from agentcli.protocol.text import cells, one_line
+from agentcli.ui.amounts import count, money, tokens
+from agentcli.ui.items import FanOut, WorkerFacts
+from agentcli.ui.look import Look
+from agentcli.ui.render import BAD, CAREFUL, DIM, GOOD, NAME, fitted
+from agentcli.ui.workers import sums
+
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+ICONS = {"queued": "·", "waiting": "?", "paused": "‖", "retry": "↻", "completed": "✓", "failed": "✗", "cancelled": "-"}
+STYLES = {
+    "queued": DIM, "running": NAME, "waiting": CAREFUL, "paused": CAREFUL, "retry": CAREFUL,
+    "completed": GOOD, "failed": BAD, "cancelled": DIM,
+}  # fmt: skip
+WORDS = {"waiting": "waiting for approval", "completed": "done"}
+SHORT_WORDS = {"waiting": "approval", "completed": "done"}
+SHORT_LINKS = {"definition": "def", "subagent_model": "sub", "fallback": "fell back"}
+ORDER = ("waiting", "running", "retry", "paused", "failed", "queued", "cancelled", "completed")
+"""Which rows stay when not all fit: those that need somebody first, then those that move."""
+
+GAP = 2
+LONGEST_NAME = 28
+LONGEST_MODEL = 48
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How much the words are shortened. Each step of `STEPS` gives up a little more."""
+
+    label: bool = True
+    provider: bool = True
+    words: bool = True
+    units: bool = True
+    links: bool = True
+    turns: bool = True
+    tokens: bool = True
+    cost: bool = True
+    time: bool = True
+    link: bool = True
+    model: int = LONGEST_MODEL
+    name: int = LONGEST_NAME
+    doing: int = 16
+    """Least cells for the last tool; 0: no such column."""
+
+
+def _steps() -> tuple[Layout, ...]:
+    whole = Layout()
+    steps = [whole, replace(whole, label=False)]
+    changes: tuple[dict[str, bool | int], ...] = (
+        {"words": False},
+        {"provider": False},
+        {"units": False, "doing": 9},
+        {"links": False},
+        {"model": 30, "name": 20},
+        {"turns": False},
+        {"model": 20, "name": 14},
+        {"model": 16},
+        {"doing": 0},
+        {"tokens": False},
+        {"model": 12, "name": 10},
+        {"cost": False},
+        {"link": False},
+        {"time": False},
+    )
+    for change in changes:
+        steps.append(replace(steps[-1], **change))  # type: ignore[arg-type]
+    return tuple(steps)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """One row's texts under a layout."""
+
+    icon: str
+    style: str
+    name: str
+    label: str
+    model: str
+    link: str
+    state: str
+    doing: str
+    numbers: tuple[str, ...]
+    doing_style: str = DIM
+
+
+def panel(workers: Sequence[WorkerFacts], now: float, width: int, height: int, look: Look = "colour") -> list[Text]:
+    """At most `height` lines (at least 1) of at most `width` cells: rows, a count of the rest, the total."""
+    if look == "plain":
+        return [Text(sentence(worker, now)) for worker in workers]
+    total = height > 1 and len(workers) > 1
+    room = max(1, height - total)
+    shown, rest = _chosen(workers, now, room)
+    drawn = _drawn(shown, workers, now, width, total=total)
+    if rest:
+        drawn.insert(len(shown), Text(one_line(f"+{len(rest)} more: {_counts(rest, now)}", width), DIM))
+    return drawn
+
+
+def final(fan_out: FanOut, width: int, look: Look = "colour", most: int = 20) -> list[Text]:
+    """What stays on the screen when a fan-out is over: at most `most` rows, those that failed first, why they did, and what it all cost."""
+    if look == "plain":
+        return [*(Text(sentence(worker, 0.0)) for worker in fan_out.workers), *_closing(fan_out, width)]
+    shown, rest = _chosen(fan_out.workers, 0.0, most)
+    lines = _drawn(shown, fan_out.workers, 0.0, width, total=False)
+    if rest:
+        lines.append(Text(one_line(f"+{len(rest)} more: {_counts(rest, 0.0)}", width), DIM))
+    return [*lines, *_closing(fan_out, width)]
+
+
+def closing(fan_out: FanOut) -> str:
+    """One line: what the fan-out came to, and what the same tokens would have cost on the session's model."""
+    parts = [f"{count(len(fan_out.workers), 'worker')}: {_counts(fan_out.workers, 0.0)}", tokens(fan_out.usage.total), money(fan_out.cost_usd)]
+    line = " · ".join([*parts, clock(fan_out.seconds)])
+    if fan_out.usual_model and fan_out.usual_cost_usd is not None:
+        line += f" · on {fan_out.usual_model} the same tokens cost {money(fan_out.usual_cost_usd)}"
+    return line
+
+
+def sentence(worker: WorkerFacts, now: float) -> str:
+    """A row in words."""
+    parts = [f"{worker.name} {_state(worker, now, WORDS)}", f"{worker.model.resolved} ({worker.model.source})", _doing(worker)]
+    if worker.since is not None:
+        parts += [count(worker.turns, "turn"), tokens(worker.usage.total), money(worker.cost_usd), clock(worker.elapsed(now) or 0)]
+    return one_line(", ".join(part for part in parts if part), 400)
+
+
+def kind_of(worker: WorkerFacts, now: float) -> str:
+    """Its state, `retry` being one of its own."""
+    return "retry" if worker.state == "running" and worker.retry_in(now) is not None else worker.state
+
+
+def state_word(worker: WorkerFacts, now: float) -> str:
+    """Its state as a person reads it: `waiting for approval`, `retry in 12 s`, `done`."""
+    return _state(worker, now, WORDS)
+
+
+def clock(seconds: float) -> str:
+    """`8s`, `3m05s`, `1h02m`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
+# --- which rows ---
+
+
+def _chosen(workers: Sequence[WorkerFacts], now: float, room: int) -> tuple[list[WorkerFacts], list[WorkerFacts]]:
+    """The rows that fit, and the others. One line is kept for their count."""
+    if len(workers) <= room:
+        return list(workers), []
+    ranked = sorted(workers, key=lambda worker: ORDER.index(kind_of(worker, now)))
+    fitting = max(0, room - 1)
+    return ranked[:fitting], ranked[fitting:]
+
+
+def _counts(workers: Sequence[WorkerFacts], now: float) -> str:
+    found = Counter(kind_of(worker, now) for worker in workers)
+    words = WORDS | {"retry": "waiting to retry"}
+    return ", ".join(f"{found[kind]} {words.get(kind, kind)}" for kind in ORDER if found[kind])
+
+
+# --- how they are drawn ---
+
+
+def _drawn(shown: Sequence[WorkerFacts], everyone: Sequence[WorkerFacts], now: float, width: int, *, total: bool) -> list[Text]:
+    """Rows in columns, and below them the total of everyone."""
+    for layout in _steps():
+        rows = [_cells_of(worker, now, layout) for worker in shown]
+        sums_row = _total(everyone, now, layout) if total else None
+        widths = _widths([*rows, sums_row] if sums_row else rows)
+        room = width - _taken(widths, layout)
+        if room >= layout.doing:
+            break
+    doing = min(max(room, 0), max((cells(row.doing) for row in rows), default=0)) if layout.doing else 0
+    drawn = [_line(row, widths, doing) for row in rows]
+    if sums_row:
+        drawn.append(_total_line(sums_row, widths, doing, width))
+    return drawn
+
+
+def _cells_of(worker: WorkerFacts, now: float, layout: Layout) -> _Cells:
+    kind = kind_of(worker, now)
+    model = worker.model.resolved if layout.provider else worker.model.resolved.partition("/")[2] or worker.model.resolved
+    link = worker.model.source if layout.links else SHORT_LINKS.get(worker.model.source, worker.model.source)
+    label = worker.label if layout.label and worker.label and worker.label not in (worker.name, worker.agent) else ""
+    name = one_line(worker.name, layout.name)
+    numbers = _numbers(worker.turns, worker.usage, worker.cost_usd, worker.elapsed(now), layout)
+    return _Cells(
+        icon=SPINNER[int(now * 10) % len(SPINNER)] if kind == "running" else ICONS[kind],
+        style=STYLES[kind],
+        name=name,
+        label=one_line(label, LONGEST_NAME - cells(name) - 1) if cells(name) < LONGEST_NAME - 4 else "",
+        model=one_line(model, layout.model),
+        link=f"({one_line(link, 20)})" if layout.link else "",
+        state=_state(worker, now, WORDS if layout.words else SHORT_WORDS),
+        doing=one_line(_doing(worker), 200) if layout.doing else "",
+        numbers=numbers if worker.since is not None else tuple("" for _ in numbers),
+        doing_style=BAD if kind == "failed" else DIM,
+    )
+
+
+def _state(worker: WorkerFacts, now: float, words: dict[str, str]) -> str:
+    wait = worker.retry_in(now) if worker.state == "running" else None
+    if wait is None:
+        return words.get(worker.state, worker.state)
+    return f"retry in {ceil(wait)} s" if words is WORDS else f"retry {ceil(wait)} s"
+
+
+def _doing(worker: WorkerFacts) -> str:
+    if worker.state == "failed" and worker.failure is not None:
+        return worker.failure.message
+    return "" if worker.state in ("completed", "cancelled") and not worker.doing else worker.doing or worker.label
+
+
+def _numbers(turns: int, usage: Usage, cost: float | None, elapsed: float | None, layout: Layout) -> tuple[str, ...]:
+    """The right columns: those that the layout keeps."""
+    used = tokens(usage.total)
+    shown = (
+        (layout.turns, count(turns, "turn") if layout.units else f"{turns}t"),
+        (layout.tokens, used if layout.units else used.removesuffix(" tok")),
+        (layout.cost, "$?" if cost is None else money(cost)),
+        (layout.time, "" if elapsed is None else clock(elapsed)),
+    )
+    return tuple(text for kept, text in shown if kept)
+
+
+def _total(workers: Sequence[WorkerFacts], now: float, layout: Layout) -> _Cells:
+    usage, cost = sums(workers)
+    began = min((worker.since for worker in workers if worker.since is not None), default=None)
+    ended = max((worker.until if worker.until is not None else now for worker in workers if worker.since is not None), default=now)
+    turns = sum(worker.turns for worker in workers)
+    numbers = _numbers(turns, usage, cost, None if began is None else max(0.0, ended - began), layout)
+    head = f"{count(len(workers), 'worker')}: {_counts(workers, now)}"
+    return _Cells("", "", head, "", "", "", "", "", numbers)
+
+
+@dataclass(frozen=True)
+class _Widths:
+    name: int
+    model: int
+    state: int
+    numbers: tuple[int, ...]
+
+
+def _widths(rows: Sequence[_Cells]) -> _Widths:
+    return _Widths(
+        max((_both(row.name, row.label) for row in rows if row.icon), default=0),
+        max((_both(row.model, row.link) for row in rows), default=0),
+        max((cells(row.state) for row in rows), default=0),
+        tuple(max(map(cells, column)) for column in zip(*(row.numbers for row in rows), strict=True)),
+    )
+
+
+def _both(left: str, right: str) -> int:
+    return cells(left) + (cells(right) + 1 if right else 0)
+
+
+def _taken(widths: _Widths, layout: Layout) -> int:
+    """Cells of everything but the last tool, its own gap included."""
+    left = 2 + widths.name + GAP + widths.model + GAP + widths.state
+    right = sum(width + GAP for width in widths.numbers)
+    return left + right + (GAP if layout.doing else 0)
+
+
+def _line(row: _Cells, widths: _Widths, doing: int) -> Text:
+    text = Text(no_wrap=True, end="")
+    text.append(f"{row.icon} ", row.style)
+    _pair(text, row.name, row.label, widths.name)
+    text.append(" " * GAP)
+    _pair(text, row.model, row.link, widths.model)
+    text.append(" " * GAP)
+    text.append(fitted(row.state, widths.state), row.style)
+    if doing:
+        text.append(" " * GAP)
+        text.append(fitted(row.doing, doing), row.doing_style)
+    _append_numbers(text, row.numbers, widths)
+    text.rstrip()
+    return text
+
+
+def _pair(text: Text, left: str, right: str, width: int) -> None:
+    text.append(left)
+    if right:
+        text.append(f" {right}", DIM)
+    text.append(" " * (width - _both(left, right)))
+
+
+def _append_numbers(text: Text, numbers: Sequence[str], widths: _Widths) -> None:
+    for number, column in zip(numbers, widths.numbers, strict=True):
+        text.append(" " * (GAP + column - cells(number)))
+        text.append(number)
+
+
+def _total_line(row: _Cells, widths: _Widths, doing: int, width: int) -> Text:
+    """The head over the left columns, the sums below theirs."""
+    left = 2 + widths.name + GAP + widths.model + GAP + widths.state + (GAP + doing if doing else 0)
+    text = Text(fitted(row.name, max(left, min(cells(row.name), width))), DIM, no_wrap=True, end="")
+    _append_numbers(text, row.numbers, widths)
+    return text
+
+
+def _closing(fan_out: FanOut, width: int) -> list[Text]:
+    """Nothing for one worker on the session's own model: its row says it all."""
+    if len(fan_out.workers) == 1 and not fan_out.usual_model:
+        return []
+    return [Text(one_line(closing(fan_out), width), DIM)]

@@ -1,0 +1,64 @@
+"""Pasted text in the prompt: long ones folded to a mark that is opened again on sending, pictures refused with a reason. No terminal here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+FOLD_LINES = 10
+FOLD_CHARACTERS = 2_000
+"""What is longer than either is folded: more would push the conversation out of sight."""
+
+_MARK = re.compile(r"\[pasted (?:\d+ lines|\d+ characters)(?: #\d+)?\]")
+_PICTURES = ("png", "jpg", "jpeg", "gif", "webp", "bmp", "tiff", "heic")
+_PICTURE_PATH = re.compile(rf"(?:file://)?['\"]?[^\n]{{1,1000}}\.(?:{'|'.join(_PICTURES)})['\"]?", re.IGNORECASE)
+_PICTURE_BYTES = ("\x89PNG", "GIF8", "data:image/", "\xff\xd8\xff", "\ufffdPNG")
+
+NO_PICTURES = "Pictures cannot be sent yet: no model wire here takes them. Describe it, or name its file for a tool to read."
+EMPTY = "Nothing in that paste is text; pictures cannot be sent yet."
+
+
+@dataclass
+class Pastes:
+    """What was folded in the text that is being written; `clear` when it was sent or thrown away."""
+
+    _folded: dict[str, str] = field(default_factory=dict)
+
+    def fold(self, text: str) -> str:
+        """What goes into the prompt for a paste: itself where it is short, else a mark."""
+        lines = text.count("\n") + 1
+        if lines <= FOLD_LINES and len(text) <= FOLD_CHARACTERS:
+            return text
+        size = f"{lines} lines" if lines > FOLD_LINES else f"{len(text)} characters"
+        mark, number = f"[pasted {size}]", 1
+        while mark in self._folded and self._folded[mark] != text:
+            number += 1
+            mark = f"[pasted {size} #{number}]"
+        self._folded[mark] = text
+        return mark
+
+    def expand(self, text: str) -> str:
+        """The text with every mark of ours replaced by what was pasted; a mark that a person typed stays."""
+        return _MARK.sub(lambda mark: self._folded.get(mark[0], mark[0]), text)
+
+    def clear(self) -> None:
+        self._folded.clear()
+
+
+def normal(text: str) -> str:
+    """Line breaks as LF: terminals send CR for them."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def refusal(text: str) -> str:
+    """Why a paste is not taken, "" where it is: pictures, as bytes or as the path of one alone."""
+    if not text.strip():
+        return EMPTY if not text else ""
+    if text.startswith(_PICTURE_BYTES):
+        return NO_PICTURES
+    return ""
+
+
+def is_picture_path(text: str) -> bool:
+    """Whether the paste is nothing but the path of a picture, as terminals insert for a dragged file."""
+    return _PICTURE_PATH.fullmatch(text.strip()) is not None

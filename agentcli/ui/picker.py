@@ -1,0 +1,152 @@
+"""A searchable list that a person picks from, as plain state: rows, what was typed, what is chosen. Drawn by the screen, tested without one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agentcli.protocol.text import clean
+from agentcli.ui.lines import Line, columns, cut, padded
+
+MOST_ROWS = 12
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing to pick: `value` is what the picker gives back, `cells` are shown, `words` searched as well.
+
+    `variants` can be gone through with ← and →; the chosen one comes with the answer. `off` says why it cannot be picked.
+    """
+
+    value: str
+    cells: tuple[str, ...]
+    words: str = ""
+    variants: tuple[str, ...] = ()
+    variant: str = ""
+    off: str = ""
+
+    def matches(self, typed: str) -> bool:
+        text = " ".join((*self.cells, self.words)).casefold()
+        return all(word in text for word in typed.casefold().split())
+
+
+@dataclass(frozen=True)
+class Picked:
+    value: str
+    variant: str = ""
+
+
+@dataclass
+class Picker:
+    """`answer` is set when the person has picked (`Picked`) or gone away (None)."""
+
+    title: str
+    rows: Sequence[Row]
+    empty: str = "Nothing matches."
+    head: tuple[str, ...] = ()
+    at: int = 0
+    typed: str = ""
+    answer: asyncio.Future[Picked | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    _variants: dict[str, str] = field(default_factory=dict)
+    blocks_prompt: bool = True
+
+    @property
+    def found(self) -> list[Row]:
+        return [row for row in self.rows if row.matches(self.typed)]
+
+    # --- keys ---
+
+    def press(self, key: str, text: str = "") -> None:
+        """One key: its name, and its text where it has one."""
+        found = self.found
+        match key:
+            case "enter":
+                self._pick(found)
+            case "escape" | "c-c" | "c-d":
+                self._end(None)
+            case "up" | "c-p" | "s-tab":
+                self.at = (self.at - 1) % len(found) if found else 0
+            case "down" | "c-n" | "tab":
+                self.at = (self.at + 1) % len(found) if found else 0
+            case "pageup":
+                self.at = max(0, self.at - MOST_ROWS)
+            case "pagedown":
+                self.at = max(0, min(len(found) - 1, self.at + MOST_ROWS))
+            case "home":
+                self.at = 0
+            case "end":
+                self.at = max(0, len(found) - 1)
+            case "left" | "right":
+                self._turn(found, 1 if key == "right" else -1)
+            case "backspace":
+                self._search(self.typed[:-1])
+            case "c-u" | "c-w":
+                self._search("")
+            case "text":
+                self._search(self.typed + clean(text, keep_newlines=False))
+            case _:
+                return
+
+    def _search(self, typed: str) -> None:
+        self.typed, self.at = typed, 0
+
+    def _pick(self, found: list[Row]) -> None:
+        if not found or found[self.at].off:
+            return
+        row = found[self.at]
+        self._end(Picked(row.value, self._variants.get(row.value, row.variant)))
+
+    def _turn(self, found: list[Row], step: int) -> None:
+        if not found or not found[self.at].variants:
+            return
+        row = found[self.at]
+        now = self._variants.get(row.value, row.variant)
+        place = row.variants.index(now) if now in row.variants else -1 if step > 0 else len(row.variants)
+        self._variants[row.value] = row.variants[max(0, min(len(row.variants) - 1, place + step))]
+
+    def _end(self, answer: Picked | None) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    # --- drawing ---
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """At most `height` lines of at most `width` cells."""
+        found = self.found
+        room = max(1, min(MOST_ROWS, height - (4 if self.head else 3)))
+        first = max(0, min(self.at - room // 2, len(found) - room))
+        shown = found[first : first + room]
+        widths = columns([self.head, *(row.cells for row in self.rows)])
+        out: list[Line] = [cut([("title", self.title), ("dim", "  search: "), ("typed", self.typed), ("cursor", " ")], width)]
+        if self.head:
+            out.append(cut([("dim", f"  {self._cells(self.head, widths)}")], width))
+        out += [self._row(row, index == self.at, widths, width) for index, row in enumerate(shown, first)]
+        if not found:
+            out.append([("dim", f"  {self.empty}")])
+        out.append(cut(self._foot(found, first, room), width))
+        return out[:height]
+
+    def _row(self, row: Row, chosen: bool, widths: list[int], width: int) -> Line:
+        mark = "› " if chosen else "  "
+        style = "chosen" if chosen else "dim" if row.off else ""
+        line: Line = [(style, mark + self._cells(row.cells, widths))]
+        if row.variants:
+            line.append(("key" if chosen else "dim", f"  {self._variants.get(row.value, row.variant) or 'default'}"))
+        if row.off:
+            line.append(("warn", f"  {row.off}"))
+        return cut(line, width)
+
+    @staticmethod
+    def _cells(cells: Sequence[str], widths: list[int]) -> str:
+        return "  ".join(padded(cell, size) for cell, size in zip(cells, widths, strict=False)).rstrip()
+
+    def _foot(self, found: list[Row], first: int, room: int) -> Line:
+        keys: Line = [("key", "Enter"), ("dim", " pick  "), ("key", "↑↓"), ("dim", " move  ")]
+        if any(row.variants for row in found):
+            keys += [("key", "←→"), ("dim", " effort  ")]
+        keys += [("key", "Esc"), ("dim", " close")]
+        more = len(found) - first - room
+        if more > 0:
+            keys.append(("dim", f"  +{more} more"))
+        return keys

@@ -1,0 +1,406 @@
+"""The interactive session: what a person types becomes messages, commands and shell runs; what happens becomes state for a face to show.
+
+Knows no terminal: a `Face` shows it. Messages, questions and shell runs go their way here, opening sessions in `opening`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentcli.protocol.commands import Answer, Command, Inject, Interrupt
+from agentcli.protocol.errors import AgentError, Terminated, UsageError
+from agentcli.protocol.events import Envelope
+from agentcli.protocol.messages import user_text
+from agentcli.ui.approve import Approval
+from agentcli.ui.face import Face, Overlay, Printed, Start, Told, Whole
+from agentcli.ui.items import Remark
+from agentcli.ui.lines import Line
+from agentcli.ui.paste import Pastes
+from agentcli.ui.shell import ShellRun
+from agentcli.ui.state import Screen
+
+if TYPE_CHECKING:
+    from agentcli.sdk.agent import AsyncAgent
+    from agentcli.sdk.session import AsyncSession
+    from agentcli.ui.commands.registry import Registry
+
+LONG_TURN_S = 20.0
+"""A person has looked away by then: only the end of a turn that took longer is called out."""
+QUIT_WINDOW_S = 2.0
+"""A second Ctrl+C within this time quits."""
+
+
+class Repl:
+    """One person at one terminal. `agent` and `session` are there once `opened` is set."""
+
+    def __init__(self, start: Start) -> None:
+        self.start = start
+        self.cwd: Path = start.cwd
+        self.state = Screen()
+        self.pastes = Pastes()
+        self.out: list[Printed] = []
+        self.opened = asyncio.Event()
+        self.opening = "starting"
+        """What is done before the first message can be taken; "" afterwards."""
+        self.download: Any = None
+        self.branch = ""
+        self.modal: Overlay | None = None
+        self.shell: ShellRun | None = None
+        self.face: Face
+        self.agent: AsyncAgent
+        self.session: AsyncSession
+        self._approval: Approval | None = None
+        self._todo: asyncio.Queue[str] = asyncio.Queue()
+        self._turn: asyncio.Task[Any] | None = None
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._group: asyncio.TaskGroup
+        self._modal_lock = asyncio.Lock()
+        self._last_interrupt = -QUIT_WINDOW_S
+        self._leave: list[Any] = []
+        self._registry: Registry | None = None
+
+    # --- life ---
+
+    async def run(self, face: Face) -> None:
+        """Until the person leaves. Raises AgentError where no session can be opened, Terminated on a signal."""
+        self.face = face
+        if self.start.prompt:
+            self._todo.put_nowait(self.start.prompt)
+        with _signals(self):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    self._group = group
+                    life = group.create_task(self._live())
+                    try:
+                        await face.run()
+                    finally:
+                        for task in (life, *self._jobs):
+                            task.cancel()
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None
+            finally:
+                await self._close()
+
+    async def _live(self) -> None:
+        from agentcli.ui.opening import open_first
+
+        try:
+            await open_first(self)
+        except AgentError as error:
+            return self.face.leave(error)
+        self.opening = ""
+        self.opened.set()
+        self.face.changed()
+        while True:
+            await self._run_turn(await self._todo.get())
+
+    async def _close(self) -> None:
+        if self.shell is not None:
+            self.shell.stop()
+        if hasattr(self, "agent"):
+            await self.agent.close()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does something beside the conversation; an AgentError is shown."""
+        task = self._group.create_task(self._told(work))
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    async def _told(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except AgentError as error:
+            self.fail(error)
+
+    def quit(self, error: BaseException | None = None) -> None:
+        self.face.leave(error)
+
+    # --- what is shown ---
+
+    def feed(self, envelope: Envelope) -> None:
+        """Every envelope of the session, as it comes."""
+        self.state.feed(envelope)
+        self.out += self.state.take()
+        self.face.changed()
+
+    def take_out(self) -> list[Printed]:
+        """What is to be printed, in order; each is given once."""
+        out, self.out = self.out, []
+        return out
+
+    def say(self, *lines: Line | str) -> None:
+        """Says lines of its own above the prompt."""
+        self.out.append(Told(tuple([("", line)] if isinstance(line, str) else line for line in lines)))
+        self.face.changed()
+
+    def fail(self, error: AgentError) -> None:
+        self.remark(error.line(), "error")
+
+    def remark(self, text: str, level: Any = "info") -> None:
+        self.out.append(Remark(level, text))
+        self.face.changed()
+
+    def unfold(self) -> None:
+        """Prints the last folded result whole."""
+        if self.state.folded is None:
+            return self.remark("nothing is folded.")
+        self.out.append(Whole(self.state.folded))
+        return self.face.changed()
+
+    @property
+    def busy(self) -> bool:
+        return self._turn is not None or not self._todo.empty()
+
+    @property
+    def commands(self) -> Registry:
+        """The slash commands, read when the first is needed."""
+        if self._registry is None:
+            from agentcli.ui.commands import registry
+
+            self._registry = registry()
+        return self._registry
+
+    # --- questions ---
+
+    @property
+    def overlay(self) -> Overlay | None:
+        """What takes the keys now: a list or question of a command, else the oldest open approval."""
+        if self.modal is not None:
+            return self.modal
+        first = self.state.approvals[0] if self.state.approvals else None
+        if first is None:
+            self._approval = None
+        elif self._approval is None or self._approval.asked.request_id != first.request_id:
+            self._approval = Approval(first, lambda: len(self.state.approvals) - 1, self._answer)
+        return self._approval
+
+    async def ask(self, overlay: Any) -> Any:
+        """Shows a list or a question until it is answered; gives the answer. One after the other."""
+        async with self._modal_lock:
+            self.modal = overlay
+            self.face.changed()
+            try:
+                return await overlay.answer
+            finally:
+                self.modal = None
+                self.face.changed()
+
+    def _answer(self, answer: Answer) -> None:
+        """A person's word on an approval; one that holds for longer also answers the same question of others."""
+        asked = next((one for one in self.state.approvals if one.request_id == answer.request_id), None)
+        self.command(answer)
+        if asked is None or not asked.rule or answer.decision not in ("session", "always"):
+            return
+        try:
+            self.session.add_rule("allow", asked.rule)
+        except AgentError as error:
+            return self.fail(error)
+        for same in [one for one in self.state.approvals if one.rule == asked.rule and one.request_id != answer.request_id]:
+            self.command(Answer(same.request_id, "session"))
+
+    def command(self, command: Command) -> None:
+        """Sends a command to the session; what it refuses is shown."""
+        try:
+            self.session.command(command)
+        except AgentError as error:
+            self.fail(error)
+
+    # --- what is typed ---
+
+    def enter(self, text: str) -> None:
+        """Enter: a command, a shell line, a message; while the agent works, steering."""
+        said = self.pastes.expand(text).strip()
+        self.pastes.clear()
+        if not said:
+            return
+        if said.startswith("!") and said[1:].strip():
+            return self.spawn(self._shell(said[1:].strip()))
+        if is_command(said):
+            return self.spawn(self._command(said))
+        if self.busy:
+            return self._steer(said)
+        return self.submit(said)
+
+    def submit(self, text: str) -> None:
+        """A message for a run, after those that wait."""
+        self._todo.put_nowait(text)
+        self.face.changed()
+
+    def follow_up(self, text: str) -> None:
+        """Alt+Enter while the agent works: sent when this turn is over."""
+        said = self.pastes.expand(text).strip()
+        self.pastes.clear()
+        if said:
+            self.state.queue(said, "follow")
+            self.face.changed()
+
+    def _steer(self, text: str) -> None:
+        self.state.queue(text, "steer")
+        self.command(Inject(user_text(text, "injected")))
+        self.face.changed()
+
+    def take_back(self) -> str:
+        """The queued texts, taken out of the queue; "" where there are none."""
+        if self.opened.is_set():
+            self.session.take_back()
+        return "\n".join(item.text for item in self.state.unqueue())
+
+    async def _command(self, said: str) -> None:
+        from agentcli.ui.commands import run_command
+
+        await self.opened.wait()
+        await run_command(self, said)
+
+    async def _shell(self, line: str) -> None:
+        await self.opened.wait()
+        if self.shell is not None:
+            raise UsageError("a shell command is already running.", hint="Esc ends it.")
+        self.shell = ShellRun(line)
+        try:
+            await self.shell.run(self)
+        finally:
+            self.shell = None
+            self.face.changed()
+
+    # --- turns ---
+
+    async def _run_turn(self, text: str) -> None:
+        began, failed = time.monotonic(), True
+        self._turn = asyncio.create_task(self.session.run(text))
+        try:
+            failed = (await self._turn).failure is not None
+        except AgentError as error:
+            self.fail(error)
+        except asyncio.CancelledError:
+            if _being_cancelled():
+                raise
+            # An interrupt before the run began (while weights are fetched, say) ends only the turn.
+            self.remark("interrupted.", "warning")
+        finally:
+            turn, self._turn, self.download = self._turn, None, None
+            if not turn.done():
+                turn.cancel()
+                await asyncio.wait((turn,))
+            self.face.changed()
+        self._after_turn(time.monotonic() - began, failed)
+
+    def _after_turn(self, seconds: float, failed: bool) -> None:
+        from agentcli.sdk.programs import git_branch
+
+        self.branch = git_branch(self.cwd)
+        self._next_queued(failed)
+        if seconds >= LONG_TURN_S and self._todo.empty():
+            self.face.ring("agentcli failed" if failed else "agentcli is done")
+
+    def _next_queued(self, failed: bool) -> None:
+        """What was typed meanwhile and not delivered goes on by itself after a good end, back to the person after another."""
+        self.session.take_back()
+        waiting = self.state.unqueue()
+        if failed and waiting:
+            return self.face.give_back("\n".join(item.text for item in waiting))
+        for at, item in enumerate(waiting):
+            if at == 0:
+                self.submit(item.text)
+            else:
+                self.state.queue(item.text, "follow")
+        return None
+
+    # --- interrupting ---
+
+    def interrupt(self) -> bool:
+        """Ends what runs: a shell command first, else the turn. False where nothing did."""
+        if self.shell is not None:
+            self.shell.stop()
+            return True
+        if self._turn is None:
+            return False
+        if self.session.busy:
+            self.command(Interrupt())
+        else:
+            self._turn.cancel()
+        return True
+
+    def escape(self) -> None:
+        """Esc: queued texts come back to the prompt, else what runs is interrupted."""
+        if self.shell is None and self.state.queued:
+            return self.face.give_back(self.take_back())
+        self.interrupt()
+        return None
+
+    def control_c(self, typed: str) -> bool:
+        """Ctrl+C: True where the typed text is to be cleared. A second one within two seconds quits."""
+        now = time.monotonic()
+        again = now - self._last_interrupt < QUIT_WINDOW_S
+        self._last_interrupt = now
+        if typed:
+            self._last_interrupt = -QUIT_WINDOW_S
+            return True
+        if again:
+            self.quit()
+            return False
+        if not self.interrupt():
+            self.face.changed()
+        return False
+
+    @property
+    def quit_armed(self) -> bool:
+        """Whether one more Ctrl+C quits."""
+        return time.monotonic() - self._last_interrupt < QUIT_WINDOW_S
+
+
+def is_command(text: str) -> bool:
+    """Whether it begins with a slash command's name; a path such as /usr/bin is a message."""
+    first = text.split(maxsplit=1)[0]
+    return first.startswith("/") and "/" not in first[1:] and len(first) > 1 and "\n" not in text.split(" ")[0]
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@contextlib.contextmanager
+def _signals(repl: Repl) -> Iterator[None]:
+    """TERM and HUP end the session in order; INT from outside is Ctrl+C."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, repl.quit, Terminated("terminated by a signal."))
+    loop.add_signal_handler(signal.SIGHUP, repl.quit, Terminated("the terminal is gone."))
+    loop.add_signal_handler(signal.SIGINT, repl.control_c, "")
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def run_repl(start: Start) -> int:
+    """An interactive session from start to end; gives the exit code."""
+    from agentcli.sdk.terminal import terminal
+
+    plain = start.plain or terminal().term in ("dumb", "")
+    return asyncio.run(_run(start, plain))
+
+
+async def _run(start: Start, plain: bool) -> int:
+    repl = Repl(start)
+    face: Face
+    if plain:
+        from agentcli.ui.plain import PlainFace
+
+        face = PlainFace(repl)
+    else:
+        from agentcli.ui.screen import InlineScreen
+
+        face = InlineScreen(repl)
+    try:
+        await repl.run(face)
+    except Terminated as error:
+        return error.exit_code
+    return 0
+
