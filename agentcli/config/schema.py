@@ -204,6 +204,8 @@ class LimitsPart(Part):
     idle_s: Seconds = 1
     call_s: Seconds = 1
     retries: Annotated[int, Field(ge=0, le=100)] = 0
+    retry_first_s: Seconds = 1
+    retry_most_s: Seconds = 1
 
 
 class UiPart(Part):

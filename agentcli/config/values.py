@@ -39,7 +39,8 @@ class Permissions(Struct, frozen=True):
 class Limits(Struct, frozen=True):
     """Limits over the whole tree of agents; None: none. Times in seconds, money in USD, `max_model_price` USD per million tokens.
 
-    `max_agents` counts all workers ever started; `first_byte_s`, `idle_s` and `call_s` are of one model call, `retries` after its first try.
+    `max_agents` counts all workers ever started; `first_byte_s`, `idle_s` and `call_s` are of one model call, `retries` after its first try,
+    waiting `retry_first_s`, doubled each time up to `retry_most_s`.
     """
 
     max_turns: int | None = None
@@ -54,6 +55,8 @@ class Limits(Struct, frozen=True):
     idle_s: float | None = None
     call_s: float | None = None
     retries: int = 3
+    retry_first_s: float | None = None
+    retry_most_s: float | None = None
 
 
 class Ui(Struct, frozen=True):

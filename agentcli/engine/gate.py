@@ -10,7 +10,7 @@ from agentcli.engine.stream import Emit
 from agentcli.protocol.commands import Answer
 from agentcli.protocol.events import ApprovalAnswered, ApprovalAsked, StateChanged
 from agentcli.protocol.tools import Access
-from agentcli.safety.rules import Policy, Verdict, judge, parse_rule
+from agentcli.safety.rules import Policy, Verdict, judge, parse_rules
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Gate:
             self.denials.append(f"{asked.tool} {asked.title}: refused by the person".strip())
             return Passage(False, f"The person refused this. {answer.reason}".strip(), "refused")
         if answer.decision in ("session", "always") and verdict.rule:
-            self.policy = self.policy.with_rules(allow=(parse_rule(verdict.rule),))
+            self.policy = self.policy.with_rules(allow=parse_rules(verdict.rule))
         if answer.decision == "always" and verdict.rule and self.remember is not None:
             self.remember(verdict.rule)
         return Passage(True)

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from agentcli.protocol.errors import ConfigError
 from agentcli.safety.files import ALLOWED, BYPASS, Kind, allow_flag, judge_path, place
+from agentcli.safety.findings import Redirect, Script, Simple
 from agentcli.safety.gits import git_plain
 from agentcli.safety.paths import inside
 from agentcli.safety.patterns import Match, Place, Rule, Side, parse_rules
 from agentcli.safety.policy import Policy, Verdict
 from agentcli.safety.programs import INTERPRETERS, PRINTERS, SAFE_COMMANDS, use_of
-from agentcli.safety.shell import Redirect, Script, Simple, analyse
+from agentcli.safety.shell import analyse
 from agentcli.safety.use import UNKNOWN_USE, Use, dangerous_variable, harmless_variable
 from agentcli.safety.verdicts import strictest
 from agentcli.safety.words import SYSTEM_FOLDERS, Word, program_name, word

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-_DEEPEST = 60
-"""Levels of nesting of a tree that is looked at."""
+_DEEPEST = 240
+"""Nesting of a tree that is looked at: 4 for a level, 1 for each further command of a chain such as `a && b && c`."""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 _LEAVES = {
@@ -120,7 +120,7 @@ class _Checker:
         for child in children:
             if child.is_named and node.type not in _QUOTING and self.text[child.start_byte : child.start_byte + 1] in (b" ", b"\t", b"\n"):
                 raise NotUnderstood("white space within a word")
-            self.check(child, depth + 1, node.type)
+            self.check(child, depth + (1 if child.type == node.type == "list" else 4), node.type)
         return None
 
     def check_sign(self, node: Node, parent: str) -> None:

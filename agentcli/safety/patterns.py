@@ -25,7 +25,7 @@ READS = frozenset(("read", "grep", "glob", "ls"))
 CHANGES = frozenset(("edit", "write"))
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys((*READS, *CHANGES), "path"),
-    "bash": "command", "web_fetch": "host", "task": "agent", "model": "model",
+    "bash": "command", "web_fetch": "host", "task": "agent", "model": "model", "workspace": "path",
 }  # fmt: skip
 _ALIASES = {
     "bash": "bash", "shell": "bash", "read": "read", "edit": "edit", "multiedit": "edit", "notebookedit": "edit", "write": "write",

@@ -4,13 +4,14 @@ assignments and the folders it may run in. It runs nothing, touches no file and 
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
+from agentcli.safety.evaluations import CALCULATES, INDEXES, arithmetic_risks, expansion_risks, test_risks
+from agentcli.safety.findings import Assignment, Redirect, Script, Simple
+from agentcli.safety.flow import ANYWHERE, Flow, Folders, either, merged, moved, union
 from agentcli.safety.lexical import DROPPED_DASH, NotUnderstood, check_text, check_tree
 from agentcli.safety.reading import read_words, source
 from agentcli.safety.words import UNKNOWN, Word, program_name, word
@@ -27,53 +28,6 @@ _DEEPEST_SCRIPT = 6
 """`bash -c` within `bash -c`."""
 _MOST_VALUES = 20
 """Rounds of a loop over known words that are looked at one by one."""
-_MOST_FOLDERS = 8
-
-Folders = tuple[str | None, ...]
-"""The folders a command may run in, relative to where the whole starts (`.`), absolute or from `~`; None: any."""
-ANYWHERE: Folders = (None,)
-
-
-class Redirect(Struct, frozen=True):
-    """A file that the shell itself opens."""
-
-    path: Word
-    kind: Literal["read", "write"]
-
-
-class Assignment(Struct, frozen=True):
-    name: str
-    value: Word
-
-
-class Simple(Struct, frozen=True):
-    """One simple command. `wraps`: all it does is run others, which follow it in the list. `outer`: the words of the wrapper it was
-    found in, and `offset` where its own begin there. `unclear`: why what it does cannot be told before it runs.
-    """
-
-    words: tuple[Word, ...]
-    folders: Folders = (".",)
-    assignments: tuple[Assignment, ...] = ()
-    redirects: tuple[Redirect, ...] = ()
-    wraps: bool = False
-    unclear: str = ""
-    outer: tuple[Word, ...] = ()
-    offset: int = 0
-    piped: bool = False
-    """Reads another command's output."""
-
-
-class Script(Struct, frozen=True):
-    """A whole command. Where `problem` is set it was not understood, and `commands` is not to be relied on."""
-
-    commands: tuple[Simple, ...] = ()
-    problem: str = ""
-    unclear: tuple[str, ...] = ()
-    """What it evaluates that only running it tells, outside of any one command."""
-
-    @property
-    def parsed(self) -> bool:
-        return not self.problem
 
 
 def analyse(command: str) -> Script:
@@ -95,11 +49,6 @@ def _parser() -> Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
 
-Flow = tuple[Folders, Folders]
-"""Where one is after a command succeeded, and after it failed."""
-
-_EXPANSIONS = frozenset((":-", "-", ":+", "+", ":?", "?", "#", "##", "%", "%%", "/", "//", "/#", "/%", "^", "^^", ",", ",,"))
-_NUMBER_TESTS = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge"))
 _KEYWORDS = frozenset((
     "if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for", "select", "function", "in", "{", "}", "[[", "]]",
 ))  # fmt: skip
@@ -141,7 +90,7 @@ class _Reader:
         for index, node in enumerate(nodes):
             if not node.is_named or node.type == "comment":
                 continue
-            start = _either(flow)
+            start = either(flow)
             after = nodes[index + 1].type if index + 1 < len(nodes) else ""
             flow = self.statement(node, start)
             if after == "&":
@@ -178,7 +127,7 @@ class _Reader:
                 self.sequence(node.children, at)
                 return at, at
             case "compound_statement" if node.children[0].type == "((":
-                self.arithmetic(node)
+                self.unclear += arithmetic_risks(node)
                 return at, at
             case "compound_statement":
                 return self.sequence(node.children, at)
@@ -200,9 +149,9 @@ class _Reader:
         ok, failed = self.statement(left, at)
         if sign.type == "&&":
             then_ok, then_failed = self.statement(right, ok, redirects)
-            return then_ok, _union(failed, then_failed)
+            return then_ok, union(failed, then_failed)
         else_ok, else_failed = self.statement(right, failed, redirects)
-        return _union(ok, else_ok), else_failed
+        return union(ok, else_ok), else_failed
 
     def pipeline(self, node: Node, redirects: Sequence[Node], at: Folders, *, piped: bool = False) -> None:
         commands = [child for child in node.children if child.is_named and child.type != "comment"]
@@ -235,11 +184,11 @@ class _Reader:
         if node.type == "for_statement":
             return self.loop(node, at)
         if node.type == "c_style_for_statement":
-            self.unclear.append("it calculates with variables, which can run commands")
-        merged: Flow = (at, at)
+            self.unclear.append(CALCULATES)
+        flow: Flow = (at, at)
         for child in node.children:
-            merged = _merged(merged, self.part(child, at))
-        return merged
+            flow = merged(flow, self.part(child, at))
+        return flow
 
     def part(self, node: Node, at: Folders) -> Flow:
         if not node.is_named or node.type in ("comment", "variable_name", "extglob_pattern", "regex"):
@@ -273,7 +222,7 @@ class _Reader:
         flow: Flow = (at, at)
         for value in values:
             self.bindings = {**outer, name: value}
-            flow = _merged(flow, self.parts(body, at))
+            flow = merged(flow, self.parts(body, at))
         self.bindings = outer
         if any(_binds(command, name) for command in self.commands[before:]) or self.unclear:
             del self.commands[before:]
@@ -298,7 +247,7 @@ class _Reader:
         words += [word("-")] if dash else []
         words += extra
         if node.type == "test_command":
-            self.check_test(node)
+            self.unclear += test_risks(node)
         flow = self.run(Simple(tuple(words), at, tuple(assignments), opened))
         return self.after_heredoc(redirects, flow)
 
@@ -316,7 +265,7 @@ class _Reader:
     def assignment(self, node: Node) -> Assignment:
         name = node.children[0]
         if name.type == "subscript":
-            self.unclear.append("it calculates an index, which can run commands")
+            self.unclear.append(INDEXES)
         value = node.children[-1]
         if value.type in ("=", "+="):
             return Assignment(source(name), word(""))
@@ -355,9 +304,9 @@ class _Reader:
                     continue
                 if child.type in _REDIRECTS or child.type in _VALUES:
                     raise NotUnderstood("words or redirections after the start of a heredoc")
-                start = _either(flow)
+                start = either(flow)
                 inner = self.statement(child, start)
-                flow = (_union(start, inner[0]), _union(start, inner[1]))
+                flow = (union(start, inner[0]), union(start, inner[1]))
         return flow
 
     def run(self, command: Simple) -> Flow:
@@ -374,7 +323,7 @@ class _Reader:
             raise NotUnderstood(f"{program.text!r} stands where a command should")
         if program.text == "cd":
             self.add(command)
-            return _moved(command.words[1:], at), at
+            return moved(command.words[1:], at), at
         if program.text in ("pushd", "popd"):
             self.add(command)
             return ANYWHERE, ANYWHERE
@@ -427,9 +376,9 @@ class _Reader:
         if node.type in _RUNNING:
             return self.substituted(node, at)
         if node.type == "expansion":
-            self.check_expansion(node)
+            self.unclear += expansion_risks(node)
         if node.type == "arithmetic_expansion":
-            self.arithmetic(node)
+            self.unclear += arithmetic_risks(node)
         for child in node.children:
             if node.type != "heredoc_redirect" or child.type == "heredoc_body":
                 self.expansions(child, at)
@@ -446,37 +395,6 @@ class _Reader:
         self.sequence([child for child in node.children if child.type not in _REDIRECTS], at)
         if node.type == "process_substitution" and node.children[0].type == ">(":
             self.change(before, piped=True)
-
-    def check_expansion(self, node: Node) -> None:
-        for child in node.children[1:-1]:
-            if child.type == "subscript" and source(child.children[2]) not in ("@", "*") and child.children[2].type != "number":
-                self.unclear.append("it calculates an index, which can run commands")
-            if not child.is_named and child.type not in _EXPANSIONS:
-                self.unclear.append(f"the expansion {source(node)} may run or reveal what is not written here")
-
-    def arithmetic(self, node: Node) -> None:
-        """Bash evaluates the value of a variable in a calculation, commands in it included."""
-        pending = list(node.children)
-        while pending:
-            part = pending.pop()
-            if part.is_named and not part.children and part.type != "number":
-                self.unclear.append("it calculates with variables, which can run commands")
-                return
-            pending += part.children
-
-    def check_test(self, node: Node) -> None:
-        pending = list(node.children)
-        double = node.children[0].type == "[["
-        while pending:
-            part = pending.pop()
-            if part.type == "test_operator" and source(part) in ("-v", "-R"):
-                self.unclear.append("a test of a variable's name can run commands")
-            if double and part.type == "binary_expression" and any(source(child) in _NUMBER_TESTS for child in part.children):
-                operands = [child for child in part.children if child.type != "test_operator"]
-                if any(child.type != "number" for child in operands):
-                    self.unclear.append("it calculates with variables, which can run commands")
-            if part.type.endswith("_expression"):
-                pending += part.children
 
 
 _RUNNING = frozenset(("command_substitution", "process_substitution"))
@@ -496,33 +414,3 @@ def _dash_dropped(node: Node, body: Node) -> bool:
 def _binds(command: Simple, name: str) -> bool:
     program = command.words[0].text if command.words else ""
     return program in _BINDERS or any(assigned.name == name for assigned in command.assignments)
-
-
-def _union(left: Folders, right: Folders) -> Folders:
-    if None in left or None in right:
-        return ANYWHERE
-    both = tuple(dict.fromkeys(left + right))
-    return both if len(both) <= _MOST_FOLDERS else ANYWHERE
-
-
-def _either(flow: Flow) -> Folders:
-    return flow[0] if flow[0] == flow[1] else _union(*flow)
-
-
-def _merged(left: Flow, right: Flow) -> Flow:
-    return (left[0] if left[0] == right[0] else _union(left[0], right[0])), (left[1] if left[1] == right[1] else _union(left[1], right[1]))
-
-
-def _moved(arguments: Sequence[Word], at: Folders) -> Folders:
-    """Where `cd` leads. Bash goes by the names as written, so `a/..` is where it began."""
-    if arguments and arguments[0].text in ("--", "-L"):
-        arguments = arguments[1:]
-    if not arguments:
-        return ("~",)
-    target = arguments[0].text
-    if len(arguments) > 1 or target is None or arguments[0].glob or target.startswith("-") or not target:
-        return ANYWHERE
-    if target.startswith(("/", "~")):
-        return (posixpath.normpath(target),)
-    moved = tuple(dict.fromkeys(None if one is None else posixpath.normpath(posixpath.join(one, target)) for one in at))
-    return ANYWHERE if None in moved else moved

@@ -157,7 +157,9 @@ def _tree_limits(agent: AsyncAgent, options: SessionOptions) -> TreeLimits:
         first_byte_s=given.first_byte_s or defaults.first_byte_s,
         idle_s=given.idle_s or defaults.idle_s,
         call_s=given.call_s or defaults.call_s,
-        retries=defaults.retries if given.retries is None else given.retries,
+        retries=given.retries,
+        retry_first_s=given.retry_first_s or defaults.retry_first_s,
+        retry_most_s=given.retry_most_s or defaults.retry_most_s,
     )
     base = TreeLimits()
     return TreeLimits(

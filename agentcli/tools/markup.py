@@ -331,7 +331,7 @@ class _Writer:
 
     def _open_table(self, name: str) -> None:
         if name == "table":
-            self._end_row()  # a table within a cell, as pages use for layout: what stands before it is a row of its own
+            self._end_outer_row()
             self._tables.append(_Table())
         elif name == "tr":
             self._end_row()
@@ -342,6 +342,14 @@ class _Writer:
             row = self._tables[-1].row = self._tables[-1].row or _Row()
             row.in_cell = True
             row.heading = row.heading or name == "th"
+
+    def _end_outer_row(self) -> None:
+        """A table within a cell, as pages use for layout: what stands before it is a row of its own."""
+        self._end_cell()
+        row = self._tables[-1].row if self._tables else None
+        if row is not None and row.cells and not row.cells[-1]:
+            row.cells.pop()
+        self._end_row()
 
     def _end_cell(self) -> None:
         row = self._tables[-1].row if self._tables else None

@@ -54,7 +54,7 @@ class WebFetchArgs(Arguments):
     url: str = Field(
         min_length=1, max_length=8000, validation_alias=AliasChoices("url", "uri", "link"), description="The page, http:// or https://."
     )
-    max_chars: int | None = Field(None, ge=1, description="Characters of the text to give at most.")
+    max_chars: int = Field(0, ge=0, description="Characters of the text to give at most. 0: as many as fit.")
 
     @field_validator("url")
     @classmethod
@@ -173,6 +173,8 @@ def _parsed(library: Any, text: str) -> httpx.URL:
         raise ToolError(f"{text} is no web page: only http:// and https:// can be fetched", code="bad_url")
     if not url.host:
         raise ToolError(f"{text} names no host", code="bad_url")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise ToolError(f"{text} names a port that does not exist", code="bad_url")
     if url.userinfo:
         raise ToolError(f"the URL of {url.host} holds a name or password; give it without", code="bad_url")
     return url

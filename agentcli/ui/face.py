@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
 from agentcli.ui.items import Item
 from agentcli.ui.lines import Line
+
+if TYPE_CHECKING:
+    from agentcli.ui.render import Painter
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,20 @@ class Told(Struct, frozen=True):
     lines: tuple[Line, ...]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Something that is drawn by its own function when the width is known: given the painter and the cells there are."""
+
+    draw: Callable[[Painter, int], list[str]]
+
+
 class Whole(Struct, frozen=True):
     """The last folded result, to be printed whole."""
 
     item: Item
 
 
-Printed = Item | Told | Whole
+Printed = Item | Told | Drawn | Whole
 
 
 class Overlay(Protocol):

@@ -15,10 +15,11 @@ ERROR_LINES = 6
 COMMAND_LINES = 5
 SUMMARY_LINES = 3
 REPORT_LINES = 1
+MESSAGE_LINES = 20
 LONGEST = 240
 """Characters of a line that is shown at once; a longer one is cut to the width."""
 
-Kind = Literal["summary", "size", "error", "command", "diff", "todo", "report"]
+Kind = Literal["summary", "size", "error", "command", "diff", "todo", "report", "message"]
 
 
 class View(Struct, frozen=True):
@@ -32,7 +33,7 @@ class View(Struct, frozen=True):
 
     @property
     def folded(self) -> bool:
-        return self.hidden > 0 or any(len(line) > LONGEST for line in self.lines)
+        return self.hidden > 0 or (self.kind != "message" and any(len(line) > LONGEST for line in self.lines))
 
 
 def folds(item: ToolRun | UserSaid) -> bool:
@@ -58,10 +59,10 @@ def view_of(run: ToolRun) -> View:
 
 
 def view_of_report(said: UserSaid) -> View:
-    """A background worker's report is a heading until somebody asks for it; what a person wrote is shown whole."""
-    if said.origin != "worker":
-        return View("summary", (), ())
-    return _head("report", _lines(said.text), REPORT_LINES)
+    """A background worker's report is a heading until somebody asks for it; a person's long paste is cut."""
+    if said.origin == "worker":
+        return _head("report", _lines(said.text), REPORT_LINES)
+    return _head("message", _lines(said.text), MESSAGE_LINES)
 
 
 def _command(run: ToolRun, command: CommandDisplay) -> View:

@@ -13,7 +13,7 @@ no drawn lines, nothing that spins."""
 
 def look_of(terminal: Terminal, colour: str = "auto", *, plain: bool = False) -> Look:
     """The look for a terminal; `colour` is the word of `--color`: auto, always or never."""
-    if plain or terminal.term == "dumb":
+    if plain or terminal.term in ("", "dumb"):
         return "plain"
     if colour == "always":
         return "colour"

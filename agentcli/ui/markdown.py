@@ -28,7 +28,11 @@ LEAST_COLUMN = 6
 
 def markdown_lines(text: str, painter: Painter, width: int) -> list[str]:
     """Lines of one block or a whole answer; `text` is clean of control characters."""
-    return painter.lines(Markdown(text), width)
+    lines = painter.lines(Markdown(text), width)
+    while lines and not lines[-1]:
+        lines.pop()
+    start = next((at for at, line in enumerate(lines) if line), 0)
+    return lines[start:]
 
 
 class Code(markdown.CodeBlock):
@@ -76,6 +80,21 @@ class Quote(markdown.BlockQuote):
             yield Segment.line()
 
 
+class List(markdown.ListElement):
+    """Items with `•` or their number and a point, the text of each under its own start."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        first = self.list_start or 0
+        marks = ["• "] * len(self.items) if self.list_type == "bullet_list_open" else [f"{first + at}. " for at in range(len(self.items))]
+        margin = max((len(mark) for mark in marks), default=0)
+        room = options.update(width=max(1, options.max_width - margin))
+        for mark, item in zip(marks, self.items, strict=True):
+            for at, line in enumerate(console.render_lines(item.elements, room, pad=False)):
+                yield Segment(" " * margin if at else mark.rjust(margin), console.get_style("cyan"))
+                yield from line
+                yield Segment.line()
+
+
 class Grid(markdown.TableElement):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         header = self.header.row.cells if self.header and self.header.row else []
@@ -105,6 +124,8 @@ class Markdown(markdown.Markdown):
         "heading_open": Heading,
         "hr": Rule,
         "blockquote_open": Quote,
+        "bullet_list_open": List,
+        "ordered_list_open": List,
         "table_open": Grid,
     }  # fmt: skip
 

@@ -7,7 +7,7 @@ not hold all of it, words get shorter first, columns go last.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -27,8 +27,8 @@ STYLES = {
     "queued": DIM, "running": NAME, "waiting": CAREFUL, "paused": CAREFUL, "retry": CAREFUL,
     "completed": GOOD, "failed": BAD, "cancelled": DIM,
 }  # fmt: skip
-WORDS = {"waiting": "waiting for approval", "completed": "done"}
-SHORT_WORDS = {"waiting": "approval", "completed": "done"}
+WORDS = {"waiting": "waiting for approval", "completed": "done", "retry": "waiting to retry"}
+SHORT_WORDS = {"waiting": "approval", "completed": "done", "retry": "to retry"}
 SHORT_LINKS = {"definition": "def", "subagent_model": "sub", "fallback": "fell back"}
 ORDER = ("waiting", "running", "retry", "paused", "failed", "queued", "cancelled", "completed")
 """Which rows stay when not all fit: those that need somebody first, then those that move."""
@@ -58,28 +58,37 @@ class Layout:
     """Least cells for the last tool; 0: no such column."""
 
 
-def _steps() -> tuple[Layout, ...]:
-    whole = Layout()
-    steps = [whole, replace(whole, label=False)]
-    changes: tuple[dict[str, bool | int], ...] = (
-        {"words": False},
-        {"provider": False},
-        {"units": False, "doing": 9},
-        {"links": False},
-        {"model": 30, "name": 20},
-        {"turns": False},
-        {"model": 20, "name": 14},
-        {"model": 16},
-        {"doing": 0},
-        {"tokens": False},
-        {"model": 12, "name": 10},
-        {"cost": False},
-        {"link": False},
-        {"time": False},
-    )
+CHANGES: tuple[dict[str, bool | int], ...] = (
+    {"label": False},
+    {"words": False},
+    {"provider": False},
+    {"units": False, "doing": 9},
+    {"links": False},
+    {"model": 30, "name": 20},
+    {"turns": False},
+    {"model": 20, "name": 14},
+    {"model": 16},
+    {"doing": 0},
+    {"tokens": False},
+    {"model": 12, "name": 10},
+    {"cost": False},
+    {"link": False},
+    {"time": False},
+)
+"""What is given up, one after the other, until the rest fits."""
+CHANGES_OVER = ({"doing": 0}, *({key: value for key, value in change.items() if key != "doing"} for change in CHANGES))
+"""The same for workers that are over: what they last did matters no more."""
+
+
+def steps(changes: Sequence[dict[str, bool | int]]) -> Iterator[Layout]:
+    """From the whole layout to the narrowest."""
+    layout = Layout()
+    if not changes[0].get("doing", 1):
+        layout, changes = replace(layout, doing=0), changes[1:]
+    yield layout
     for change in changes:
-        steps.append(replace(steps[-1], **change))  # type: ignore[arg-type]
-    return tuple(steps)
+        layout = replace(layout, **change)  # type: ignore[arg-type]
+        yield layout
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ def panel(workers: Sequence[WorkerFacts], now: float, width: int, height: int, l
     total = height > 1 and len(workers) > 1
     room = max(1, height - total)
     shown, rest = _chosen(workers, now, room)
-    drawn = _drawn(shown, workers, now, width, total=total)
+    drawn = _drawn(shown, workers, now, width, CHANGES, total=total)
     if rest:
         drawn.insert(len(shown), Text(one_line(f"+{len(rest)} more: {_counts(rest, now)}", width), DIM))
     return drawn
@@ -114,17 +123,21 @@ def panel(workers: Sequence[WorkerFacts], now: float, width: int, height: int, l
 def final(fan_out: FanOut, width: int, look: Look = "colour", most: int = 20) -> list[Text]:
     """What stays on the screen when a fan-out is over: at most `most` rows, those that failed first, why they did, and what it all cost."""
     if look == "plain":
-        return [*(Text(sentence(worker, 0.0)) for worker in fan_out.workers), *_closing(fan_out, width)]
+        return [*(Text(sentence(worker, 0.0)) for worker in fan_out.workers), *_closing(fan_out)]
     shown, rest = _chosen(fan_out.workers, 0.0, most)
-    lines = _drawn(shown, fan_out.workers, 0.0, width, total=False)
+    lines: list[Text] = []
+    for worker, row in zip(shown, _drawn(shown, fan_out.workers, 0.0, width, CHANGES_OVER, total=False), strict=True):
+        lines.append(row)
+        if worker.state == "failed" and worker.failure is not None:
+            lines.append(Text(f"  {one_line(worker.failure.line(), 1_000)}", BAD))
     if rest:
         lines.append(Text(one_line(f"+{len(rest)} more: {_counts(rest, 0.0)}", width), DIM))
-    return [*lines, *_closing(fan_out, width)]
+    return [*lines, *_closing(fan_out)]
 
 
 def closing(fan_out: FanOut) -> str:
     """One line: what the fan-out came to, and what the same tokens would have cost on the session's model."""
-    parts = [f"{count(len(fan_out.workers), 'worker')}: {_counts(fan_out.workers, 0.0)}", tokens(fan_out.usage.total), money(fan_out.cost_usd)]
+    parts = [_head(fan_out.workers, 0.0, WORDS), tokens(fan_out.usage.total), money(fan_out.cost_usd)]
     line = " · ".join([*parts, clock(fan_out.seconds)])
     if fan_out.usual_model and fan_out.usual_cost_usd is not None:
         line += f" · on {fan_out.usual_model} the same tokens cost {money(fan_out.usual_cost_usd)}"
@@ -171,18 +184,29 @@ def _chosen(workers: Sequence[WorkerFacts], now: float, room: int) -> tuple[list
     return ranked[:fitting], ranked[fitting:]
 
 
-def _counts(workers: Sequence[WorkerFacts], now: float) -> str:
+def _head(workers: Sequence[WorkerFacts], now: float, words: dict[str, str]) -> str:
+    return f"{count(len(workers), 'worker')}: {_counts(workers, now, words)}"
+
+
+def _counts(workers: Sequence[WorkerFacts], now: float, words: dict[str, str] = WORDS) -> str:
     found = Counter(kind_of(worker, now) for worker in workers)
-    words = WORDS | {"retry": "waiting to retry"}
     return ", ".join(f"{found[kind]} {words.get(kind, kind)}" for kind in ORDER if found[kind])
 
 
 # --- how they are drawn ---
 
 
-def _drawn(shown: Sequence[WorkerFacts], everyone: Sequence[WorkerFacts], now: float, width: int, *, total: bool) -> list[Text]:
+def _drawn(
+    shown: Sequence[WorkerFacts],
+    everyone: Sequence[WorkerFacts],
+    now: float,
+    width: int,
+    changes: Sequence[dict[str, bool | int]],
+    *,
+    total: bool,
+) -> list[Text]:
     """Rows in columns, and below them the total of everyone."""
-    for layout in _steps():
+    for layout in steps(changes):
         rows = [_cells_of(worker, now, layout) for worker in shown]
         sums_row = _total(everyone, now, layout) if total else None
         widths = _widths([*rows, sums_row] if sums_row else rows)
@@ -248,7 +272,7 @@ def _total(workers: Sequence[WorkerFacts], now: float, layout: Layout) -> _Cells
     ended = max((worker.until if worker.until is not None else now for worker in workers if worker.since is not None), default=now)
     turns = sum(worker.turns for worker in workers)
     numbers = _numbers(turns, usage, cost, None if began is None else max(0.0, ended - began), layout)
-    head = f"{count(len(workers), 'worker')}: {_counts(workers, now)}"
+    head = _head(workers, now, WORDS if layout.words else SHORT_WORDS)
     return _Cells("", "", head, "", "", "", "", "", numbers)
 
 
@@ -317,8 +341,8 @@ def _total_line(row: _Cells, widths: _Widths, doing: int, width: int) -> Text:
     return text
 
 
-def _closing(fan_out: FanOut, width: int) -> list[Text]:
+def _closing(fan_out: FanOut) -> list[Text]:
     """Nothing for one worker on the session's own model: its row says it all."""
     if len(fan_out.workers) == 1 and not fan_out.usual_model:
         return []
-    return [Text(one_line(closing(fan_out), width), DIM)]
+    return [Text(one_line(closing(fan_out), 1_000), DIM)]

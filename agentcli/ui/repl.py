@@ -9,16 +9,16 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentcli.protocol.commands import Answer, Command, Inject, Interrupt
+from agentcli.protocol.commands import Answer, Command, Inject, Interrupt, SetMode
 from agentcli.protocol.errors import AgentError, Terminated, UsageError
-from agentcli.protocol.events import Envelope
+from agentcli.protocol.events import Envelope, PermissionMode
 from agentcli.protocol.messages import user_text
 from agentcli.ui.approve import Approval
-from agentcli.ui.face import Face, Overlay, Printed, Start, Told, Whole
+from agentcli.ui.face import Drawn, Face, Overlay, Printed, Start, Told, Whole
 from agentcli.ui.items import Remark
 from agentcli.ui.lines import Line
 from agentcli.ui.paste import Pastes
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from agentcli.sdk.agent import AsyncAgent
     from agentcli.sdk.session import AsyncSession
     from agentcli.ui.commands.registry import Registry
+    from agentcli.ui.render import Painter
 
 LONG_TURN_S = 20.0
 """A person has looked away by then: only the end of a turn that took longer is called out."""
+MODES: tuple[PermissionMode, ...] = ("default", "accept-edits", "plan", "auto")
+"""What Shift+Tab goes through."""
 QUIT_WINDOW_S = 2.0
 """A second Ctrl+C within this time quits."""
 
@@ -137,6 +140,11 @@ class Repl:
     def say(self, *lines: Line | str) -> None:
         """Says lines of its own above the prompt."""
         self.out.append(Told(tuple([("", line)] if isinstance(line, str) else line for line in lines)))
+        self.face.changed()
+
+    def draw(self, draw: Callable[[Painter, int], list[str]]) -> None:
+        """Prints what a function makes of the width."""
+        self.out.append(Drawn(draw))
         self.face.changed()
 
     def fail(self, error: AgentError) -> None:
@@ -272,7 +280,7 @@ class Repl:
 
     async def _run_turn(self, text: str) -> None:
         began, failed = time.monotonic(), True
-        self._turn = asyncio.create_task(self.session.run(text))
+        self._turn = asyncio.create_task(self.session.drive(text))
         try:
             failed = (await self._turn).failure is not None
         except AgentError as error:
@@ -310,6 +318,16 @@ class Repl:
             else:
                 self.state.queue(item.text, "follow")
         return None
+
+    # --- modes ---
+
+    def next_mode(self) -> None:
+        """Shift+Tab: the next permission mode; bypass only where the session began in it."""
+        if not self.opened.is_set():
+            return
+        modes = (*MODES, "bypass") if self.start.options.get("permission_mode") == "bypass" else MODES
+        now = self.state.mode
+        self.command(SetMode(modes[(modes.index(now) + 1) % len(modes)] if now in modes else modes[0]))
 
     # --- interrupting ---
 

@@ -1,0 +1,120 @@
+"""The prompt: a buffer of several lines with history and completion, and the window that shows it. Keys are in `keys`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition, has_completions
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.layout.containers import ConditionalContainer, Window
+from prompt_toolkit.layout.controls import BufferControl
+from prompt_toolkit.layout.dimension import Dimension
+from prompt_toolkit.layout.menus import CompletionsMenu
+from prompt_toolkit.layout.processors import (
+    HighlightIncrementalSearchProcessor,
+    HighlightSelectionProcessor,
+    Processor,
+    Transformation,
+    TransformationInput,
+)
+from prompt_toolkit.widgets import SearchToolbar
+
+from agentcli.sdk.saved import history_file
+from agentcli.ui.complete import PromptCompleter
+
+if TYPE_CHECKING:
+    from agentcli.ui.repl import Repl
+
+MOST_LINES = 10
+"""Rows of the prompt before it scrolls."""
+MENU_ROWS = 8
+HINT = "/ commands · @ files · ! shell"
+
+
+class Hint(Processor):
+    """Words in an empty prompt."""
+
+    def __init__(self, text: Callable[[], str]) -> None:
+        self._text = text
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        if transformation_input.document.text or transformation_input.lineno:
+            return Transformation(transformation_input.fragments)
+        return Transformation([("class:dim", self._text())])
+
+
+class Prompt:
+    """The buffer, and the parts of the layout that belong to it."""
+
+    def __init__(self, repl: Repl, visible: Condition, marker: Callable[[], StyleAndTextTuples]) -> None:
+        self._repl = repl
+        self.buffer = Buffer(
+            completer=PromptCompleter(repl),
+            complete_while_typing=True,
+            history=_history(),
+            multiline=True,
+            name="prompt",
+        )
+        self.search = SearchToolbar(ignore_case=True, backward_search_prompt="history: ", forward_search_prompt="history: ")
+        self.control = BufferControl(
+            self.buffer,
+            input_processors=[Hint(self._hint), HighlightIncrementalSearchProcessor(), HighlightSelectionProcessor()],
+            search_buffer_control=self.search.control,
+            preview_search=True,
+        )
+        self.window = Window(
+            self.control,
+            height=Dimension(min=1, max=MOST_LINES),
+            dont_extend_height=True,
+            wrap_lines=True,
+            get_line_prefix=lambda line, wrap: marker() if not line and not wrap else [("", "  ")],
+        )
+        self.container = ConditionalContainer(self.window, visible)
+        self.menu = ConditionalContainer(CompletionsMenu(max_height=MENU_ROWS, scroll_offset=1), visible & has_completions)
+
+    def _hint(self) -> str:
+        if self._repl.busy:
+            return "Enter steers · Alt+Enter queues · Esc interrupts"
+        return HINT
+
+    @property
+    def text(self) -> str:
+        return self.buffer.text
+
+    def set(self, text: str) -> None:
+        self.buffer.document = Document(text, len(text))
+
+    def give_back(self, text: str) -> None:
+        """Puts text before what stands there."""
+        self.set(f"{text}\n{self.text}" if self.text and text else text or self.text)
+
+    def take(self) -> str:
+        """The text, which leaves the prompt and enters the history as it will be sent."""
+        text = self.text
+        full = self._repl.pastes.expand(text).strip()
+        if full and self.buffer.history.get_strings()[-1:] != [full]:
+            self.buffer.history.append_string(full)
+        self.buffer.reset()
+        return text
+
+    def insert_paste(self, data: str) -> str:
+        """Puts pasted text in; gives why it does not, or what should be known, "" else."""
+        from agentcli.ui import paste
+
+        reason = paste.refusal(data)
+        if reason:
+            return reason
+        text = paste.normal(data)
+        self.buffer.insert_text(self._repl.pastes.fold(text))
+        return paste.NO_PICTURES if paste.is_picture_path(text) else ""
+
+
+def _history() -> History:
+    path = history_file()
+    return FileHistory(str(path)) if path is not None else InMemoryHistory()
+
+

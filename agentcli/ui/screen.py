@@ -1,0 +1,379 @@
+"""The screen while a person is at a terminal: prompt_toolkit owns it, inline, without alternate screen or mouse.
+
+Finished lines are written once, above; below them one layout holds what goes on, questions, the prompt and the status line, of which only
+differences are written. Both happen in one write, so nothing flickers and nothing is lost in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
+from prompt_toolkit.input import create_input
+from prompt_toolkit.layout import HSplit, Layout, Window
+from prompt_toolkit.layout.containers import ConditionalContainer
+from prompt_toolkit.layout.controls import FormattedTextControl
+from prompt_toolkit.layout.dimension import Dimension
+from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.styles import Style
+
+from agentcli.sdk.terminal import terminal
+from agentcli.ui.inline import InlineApplication, InlineOutput, reflows
+from agentcli.ui.keys import bindings
+from agentcli.ui.lines import Line
+from agentcli.ui.look import look_of
+from agentcli.ui.prompt import MENU_ROWS, Prompt
+
+if TYPE_CHECKING:
+    from agentcli.ui.drawing import Drawing
+    from agentcli.ui.repl import Repl
+
+INTERVAL_S = 0.1
+"""Between two redraws that no key asked for."""
+ANIMATION_S = 0.25
+"""While something runs, its spinner and clock move this often."""
+TYPING_S = 0.6
+"""A question that comes while somebody types gets no key before they pause this long: no letter may answer what was not read yet."""
+NOTE_S = 4.0
+
+STYLE = Style.from_dict({
+    "dim": "dim", "bold": "bold", "key": "ansicyan", "title": "bold", "warn": "ansiyellow", "bad": "ansired", "good": "ansigreen",
+    "chosen": "bold ansicyan", "typed": "", "cursor": "reverse", "marker": "bold ansicyan", "marker.plan": "bold ansiyellow",
+    "marker.bypass": "bold ansired", "marker.busy": "dim",
+    "completion-menu": "noinherit", "completion-menu.completion": "noinherit", "completion-menu.completion.current": "noinherit bold ansicyan",
+    "completion-menu.meta.completion": "noinherit dim", "completion-menu.meta.completion.current": "noinherit ansicyan",
+    "scrollbar.background": "noinherit", "scrollbar.button": "noinherit dim", "search-toolbar": "noinherit",
+})  # fmt: skip
+
+
+class InlineScreen:
+    """The face of a `Repl` on a terminal that moves its cursor."""
+
+    def __init__(self, repl: Repl) -> None:
+        self.repl = repl
+        facts = terminal()
+        self.look = look_of(facts, repl.start.color)
+        self._drawing: Drawing | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._drawn_at = 0.0
+        self._typed_at = 0.0
+        self._note = ("", 0.0)
+        self._failed: BaseException | None = None
+        self.prompt = Prompt(repl, Condition(lambda: not self._prompt_hidden), self._marker)
+        self.prompt.buffer.on_text_insert += self._typed
+        self._question = FormattedTextControl(self._overlay_text, focusable=True)
+        self._question_window = Window(self._question, height=self._sized(lambda: len(self._overlay)), dont_extend_height=True)
+        self._live: StyleAndTextTuples = []
+        self._live_height = 0
+        self._overlay: list[Line] = []
+        self._status: StyleAndTextTuples = []
+        self.output = InlineOutput.from_pty(sys.stdout, term=facts.term)
+        self.app: Application[None] = self._application(reflows(facts))
+
+    def _application(self, reflow: bool) -> Application[None]:
+        live = Window(FormattedTextControl(lambda: self._live), height=self._sized(lambda: self._live_height), dont_extend_height=True)
+        status = Window(FormattedTextControl(lambda: self._status), height=Dimension(min=0, max=1, preferred=1), dont_extend_height=True)
+        rows = HSplit([
+            live,
+            ConditionalContainer(self._question_window, Condition(lambda: bool(self._overlay))),
+            self.prompt.container,
+            self.prompt.menu,
+            self.prompt.search,
+            status,
+        ])  # fmt: skip
+        app: Application[None] = InlineApplication(
+            layout=Layout(rows, focused_element=self.prompt.window),
+            key_bindings=bindings(self),
+            style=STYLE,
+            include_default_pygments_style=False,
+            color_depth=ColorDepth.DEPTH_4_BIT if self.look == "colour" else ColorDepth.DEPTH_1_BIT,
+            output=self.output,
+            input=create_input(sys.stdin),
+            terminal_size_polling_interval=None,
+            before_render=lambda _: self._compose(),
+        )
+        app.reflow = reflow
+        app.timeoutlen = 0.1
+        app.ttimeoutlen = 0.05
+        return app
+
+    @staticmethod
+    def _sized(rows: Any) -> Any:
+        """A height that gives way where the terminal is too low."""
+        return lambda: Dimension(min=0, preferred=rows(), max=rows())
+
+    # --- life ---
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._crashed)
+        try:
+            await self.app.run_async(set_exception_handler=False, handle_sigint=False)
+        except EOFError:
+            pass
+        finally:
+            loop.set_exception_handler(None)
+            if self._timer is not None:
+                self._timer.cancel()
+        self._print_rest()
+        if self._failed is not None:
+            raise self._failed
+
+    def _crashed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A bug in a key or a redraw ends the session in order, with the terminal as it was."""
+        error = context.get("exception")
+        if error is None:
+            return loop.default_exception_handler(context)
+        return self.leave(error)
+
+    def leave(self, error: BaseException | None = None) -> None:
+        self._failed = self._failed or error
+        if self.app.future is not None and not self.app.future.done():
+            self._leaving = True
+            self.app.exit()
+
+    def _print_rest(self) -> None:
+        """After the application: what was finished and not printed."""
+        if lines := self._finished():
+            self.output.write_raw("".join(f"{line}\r\n" for line in lines))
+            self.output.flush()
+
+    # --- showing ---
+
+    def changed(self) -> None:
+        if self._timer is None and self.app.is_running:
+            delay = max(0.0, self._drawn_at + INTERVAL_S - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._drawn_at = time.monotonic()
+        if not self.app.is_running or self.app._running_in_terminal:
+            return
+        self._show()
+        if self._moves:
+            self._timer = asyncio.get_running_loop().call_later(ANIMATION_S, self._tick)
+
+    @property
+    def _moves(self) -> bool:
+        """Whether time alone changes what is shown."""
+        repl = self.repl
+        return repl.busy or repl.shell is not None or repl.quit_armed or repl.overlay is not None or bool(self._note[0]) or bool(repl.opening)
+
+    def _show(self) -> None:
+        """Finished lines above, the rest redrawn, in one write."""
+        lines = self._finished()
+        app: Any = self.app
+        with self.output.held():
+            if lines:
+                app.renderer.erase()
+                self.output.write_raw("".join(f"{line}\r\n" for line in lines))
+            elif self._shrank():
+                app.renderer.erase()
+            app._redraw()
+
+    def _shrank(self) -> bool:
+        """prompt_toolkit keeps the height it once had: what became lower is drawn afresh."""
+        last = self.app.renderer.last_rendered_screen
+        if last is None:
+            return False
+        self._compose()
+        size = self.output.get_size()
+        wanted = self.app.layout.container.preferred_height(size.columns, size.rows).preferred
+        return last.height > wanted
+
+    def _finished(self) -> list[str]:
+        printed = self.repl.take_out()
+        return self.drawing.printed(printed, self.output.get_size().columns) if printed else []
+
+    @property
+    def drawing(self) -> Drawing:
+        """Loaded with the first thing to draw: rich takes a tenth of a second."""
+        if self._drawing is None:
+            from agentcli.ui.drawing import Drawing
+
+            self._drawing = Drawing(self.look)
+        return self._drawing
+
+    def _compose(self) -> None:
+        """What the layout shows, for the size and the moment."""
+        size = self.output.get_size()
+        self._sync_focus()
+        overlay = self.repl.overlay
+        room = max(1, size.rows - 2 - self._prompt_rows())
+        self._overlay = overlay.lines(size.columns - 1, room) if overlay is not None else []
+        room = max(0, room - len(self._overlay) - (MENU_ROWS if self.prompt.buffer.complete_state else 0))
+        idle = self._drawing is None and not self.repl.busy
+        lines = [] if idle else self.drawing.live(self.repl, time.time(), size.columns - 1, room)
+        self._live = _fragments(lines)
+        self._live_height = len(lines)
+        self._status = self._status_line(size.columns - 1)
+
+    def _prompt_rows(self) -> int:
+        if self._prompt_hidden:
+            return 0
+        return min(10, max(1, self.prompt.text.count("\n") + 1))
+
+    def _status_line(self, width: int) -> StyleAndTextTuples:
+        repl = self.repl
+        if repl.quit_armed and not repl.busy:
+            return [("class:warn", "  Ctrl+C again quits")]
+        note, until = self._note
+        if note and time.monotonic() < until:
+            return [("class:warn", f"  {note[: width - 2]}")]
+        self._note = ("", 0.0)
+        if repl.opening:
+            return [("class:dim", f"  {repl.opening} …")]
+        return _fragments([f"  {self.drawing.status(repl, width - 2)}"])
+
+    def _marker(self) -> StyleAndTextTuples:
+        style = {"plan": "marker.plan", "bypass": "marker.bypass"}.get(self.repl.state.mode, "marker")
+        return [(f"class:{'marker.busy' if self.repl.busy else style}", "› ")]
+
+    def note(self, text: str) -> None:
+        """A few words on the status line, for a moment."""
+        if text:
+            self._note = (text, time.monotonic() + NOTE_S)
+            self.changed()
+
+    def ring(self, text: str) -> None:
+        from agentcli.ui.notify import signal_for
+
+        self.output.write_raw(signal_for(self.repl.agent.config.ui.notifications, text))
+        self.output.flush()
+
+    # --- questions ---
+
+    @property
+    def overlay_has_keys(self) -> bool:
+        """Whether keys go to the question or list; not while somebody is in the middle of typing something else."""
+        overlay = self.repl.overlay
+        if overlay is None:
+            return False
+        return overlay.blocks_prompt or time.monotonic() - self._typed_at > TYPING_S
+
+    def press_overlay(self, key: str, text: str) -> None:
+        overlay = self.repl.overlay
+        if overlay is None:
+            return
+        if key == "c-c" and not overlay.blocks_prompt:
+            self.repl.interrupt()
+            return
+        if key == "c-o":
+            self.repl.unfold()
+            return
+        overlay.press(key, text)
+        self._show_soon()
+
+    def _show_soon(self) -> None:
+        self.app.invalidate()
+        self.changed()
+
+    def _overlay_text(self) -> StyleAndTextTuples:
+        out: StyleAndTextTuples = []
+        for at, line in enumerate(self._overlay):
+            out += [("", "\n")] if at else []
+            out += [(f"class:{style}" if style else "", text) for style, text in line]
+        return out
+
+    @property
+    def _prompt_hidden(self) -> bool:
+        overlay = self.repl.overlay
+        return overlay is not None and overlay.blocks_prompt
+
+    def _sync_focus(self) -> None:
+        layout = self.app.layout
+        if self.overlay_has_keys:
+            if layout.current_window is not self._question_window:
+                layout.current_window = self._question_window
+        elif layout.current_window is self._question_window:
+            layout.current_window = self.prompt.window
+
+    def _typed(self, _: object) -> None:
+        self._typed_at = time.monotonic()
+
+    # --- keys ---
+
+    def send(self) -> None:
+        """Enter."""
+        text = self.prompt.take()
+        self._typed_at = 0.0
+        self.repl.enter(text)
+
+    def accept_completion(self) -> bool:
+        """Enter with an open menu: takes what is chosen, or the first of the files. True where Enter is used up by that."""
+        state = self.prompt.buffer.complete_state
+        if state is None or not state.completions:
+            return False
+        if state.current_completion is not None:
+            self.prompt.buffer.complete_state = None
+            return not self.prompt.text.startswith("/")
+        first = state.completions[0]
+        before = self.prompt.buffer.document.text_before_cursor
+        if before.startswith("/") or before.endswith(first.text):
+            self.prompt.buffer.cancel_completion()
+            return False
+        self.prompt.buffer.apply_completion(first)
+        self.prompt.buffer.insert_text(" ")
+        return True
+
+    def complete(self) -> None:
+        """Tab: opens the menu, takes its only entry, else goes to the next."""
+        buffer = self.prompt.buffer
+        state = buffer.complete_state
+        if state is None:
+            buffer.start_completion(insert_common_part=True)
+        elif len(state.completions) == 1:
+            buffer.apply_completion(state.completions[0])
+            if not buffer.text.endswith("/"):
+                buffer.insert_text(" ")
+        else:
+            buffer.complete_next()
+
+    def control_c(self) -> None:
+        if self.repl.control_c(self.prompt.text):
+            self.prompt.buffer.reset()
+            self.repl.pastes.clear()
+        self.changed()
+
+    def give_back(self, text: str) -> None:
+        self.prompt.give_back(text)
+        self._show_soon()
+
+    async def edit(self) -> None:
+        """Ctrl+G: the text goes through the person's editor, which has the terminal meanwhile."""
+        from prompt_toolkit.application import in_terminal
+
+        from agentcli.sdk.programs import edit_text
+
+        text = self.repl.pastes.expand(self.prompt.text)
+        with self._app_context():
+            async with in_terminal():
+                changed = await edit_text(text, self.repl.agent.config.key_variables)
+        self.repl.pastes.clear()
+        self.prompt.set(changed)
+        self._show_soon()
+
+    @contextlib.contextmanager
+    def _app_context(self) -> Iterator[None]:
+        from prompt_toolkit.application.current import set_app
+
+        with set_app(self.app):
+            yield
+
+
+def _fragments(lines: list[str]) -> StyleAndTextTuples:
+    """Lines with ANSI colours, as prompt_toolkit's pieces."""
+    out: StyleAndTextTuples = []
+    for at, line in enumerate(lines):
+        out += [("", "\n")] if at else []
+        out += to_formatted_text(ANSI(line)) if "\x1b" in line else [("", line)]
+    return out
