@@ -20,13 +20,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         sys.stdout.write(f"agentcli {__version__}\n")
         return
+    import gc
+
+    # What is imported stays: looking through it again and again for garbage would take a fifth of the start.
+    gc.set_threshold(100_000, 50, 1000)
     sys.exit(_guarded(words))
 
 
 def _guarded(words: list[str]) -> int:
     """The last line of defence: one line and an exit code, never a traceback (but with --verbose)."""
     from agentcli.protocol.errors import AgentError
+    from agentcli.system.environment import start_lean
 
+    start_lean()
     try:
         return _dispatch(words)
     except AgentError as error:
@@ -44,6 +50,12 @@ def _guarded(words: list[str]) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
+    if not words and sys.stdin.isatty() and sys.stdout.isatty():
+        # The usual start: typer would take a tenth of a second to find that there is nothing to parse.
+        from agentcli.ui.face import Start
+        from agentcli.ui.repl import run_repl
+
+        return run_repl(Start())
     if words and words[0] in COMMANDS:
         from agentcli.ui.arguments_commands import app
     else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agentcli.agents.kit import Kit
 from agentcli.agents.override import (
-    REMOTE_RULE,
+    REMOTE,
     Chain,
     Consent,
     ModelLimits,
@@ -19,19 +19,21 @@ from agentcli.agents.spec import DELEGATION_TOOLS, SELF, WorkerSpec, clone_of, s
 from agentcli.agents.tree import Node, Task
 from agentcli.engine.control import ActiveModel
 from agentcli.protocol.commands import Answer
-from agentcli.protocol.errors import ModelRefused
+from agentcli.protocol.errors import ModelRefused, UsageError
 from agentcli.protocol.events import ApprovalAnswered, ApprovalAsked
-from agentcli.protocol.models import ModelSpec
+from agentcli.protocol.models import ModelSpec, ModelUse
+from agentcli.protocol.tools import Access
 from agentcli.providers.registry import Resolved
 from agentcli.safety.rules import judge, parse_rule
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """A worker that may start: its definition as it applies here, its model and its tools."""
+    """A worker that may start: its definition as it applies here, its model, the models it may fall back to, and its tools."""
 
     spec: WorkerSpec
     active: ActiveModel
+    fallbacks: tuple[str, ...]
     tool_names: tuple[str, ...]
     note: str = ""
 
@@ -42,10 +44,28 @@ async def admit(kit: Kit, parent: Node, definition: WorkerSpec, task: Task) -> A
     Raises:
         UnknownModel, ModelRefused, ConfigError: it may not start; nothing was started.
     """
+    spec, picked, tools, needed = check(kit, parent, definition, task)
+    provider = kit.connect(picked.spec.provider)
+    for consent in needed:
+        await agree(kit, parent, consent)
+    fallbacks, left_out = fallbacks_of(kit, parent, spec, tools)
+    note = " ".join(part for part in (picked.note, left_out) if part)
+    return Admitted(spec, ActiveModel(picked.spec, picked.ref, picked.use, provider), fallbacks, tools, note)
+
+
+def check(kit: Kit, parent: Node, definition: WorkerSpec, task: Task) -> tuple[WorkerSpec, Picked, tuple[str, ...], tuple[Consent, ...]]:
+    """The definition as it applies here, the model, the tools, and what a person must agree to before it may start. Raises as `admit`."""
     spec = clone_of(parent.spec, definition) if definition.name == SELF else definition
     picked = pick(kit, parent, spec, task)
     tools = tools_of(kit, parent, spec)
-    remote = kit.is_remote(picked.spec.provider)
+    return spec, picked, tools, _check_picked(kit, parent, spec, picked, tools)
+
+
+def _check_picked(kit: Kit, parent: Node, spec: WorkerSpec, picked: Picked, tools: tuple[str, ...]) -> tuple[Consent, ...]:
+    remote, parent_remote = kit.is_remote(picked.spec.provider), kit.is_remote(parent.model.active.spec.provider)
+    ruling = judge(parent.gate.policy, "model", Access(model=REMOTE))
+    if remote and not parent_remote and ruling.decision == "deny":
+        raise ModelRefused(f"the worker '{spec.name}' may not run on {picked.ref}, which is not on this machine: {ruling.reason}")
     needed = check_model(
         picked,
         spec,
@@ -53,21 +73,38 @@ async def admit(kit: Kit, parent: Node, definition: WorkerSpec, task: Task) -> A
         limits=ModelLimits(kit.limits.allowed_models, kit.limits.max_price),
         judge=lambda access: judge(parent.gate.policy, "task", access),
         resolver=kit.catalogue,
-        parent_remote=kit.is_remote(parent.model.active.spec.provider),
+        parent_remote=parent_remote,
         remote=remote,
-        remote_allowed=_remote_allowed(kit, parent),
+        remote_allowed=ruling.decision == "allow",
     )
-    check_budget(kit, picked.spec, own=spec.max_cost_usd is not None)
-    for consent in needed:
-        await agree(kit, parent, consent)
-    provider = kit.connect(picked.spec.provider)
-    return Admitted(spec, ActiveModel(picked.spec, picked.ref, picked.use, provider), tools, picked.note)
+    check_budget(kit, picked.spec, own=has_budget(spec, parent))
+    return needed
+
+
+def fallbacks_of(kit: Kit, parent: Node, spec: WorkerSpec, tools: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The fallback models that the worker may go on with, and a note on those it may not: one must not get round what its first model may not."""
+    good: list[str] = []
+    problems: list[str] = []
+    for name in spec.fallback_models or kit.fallback_models:
+        try:
+            found = kit.catalogue.resolve(name)
+            use = ModelUse(name, str(found.ref), "fallback")
+            needed = _check_picked(kit, parent, spec, Picked(found.spec, found.ref, use), tools)
+        except UsageError as error:
+            problems.append(f"The fallback model '{name}' is left out: {error.message}")
+            continue
+        if needed:
+            problems.append(f"The fallback model '{name}' is left out: {needed[0].reason}")
+        else:
+            good.append(name)
+    return tuple(good), " ".join(problems)
 
 
 def pick(kit: Kit, parent: Node, spec: WorkerSpec, task: Task) -> Picked:
     """The chain, asked for one worker. A pin may name the worker's definition, its role in a team, or its label."""
     active = parent.model.active
-    pin = next((kit.pins[name] for name in (task.role, task.label, spec.name) if name and name in kit.pins), "")
+    pins = {name.casefold(): model for name, model in kit.pins.items()}
+    pin = next((pins[name.casefold()] for name in (task.role, task.label, spec.name) if name.casefold() in pins), "")
     chain = Chain(
         parent=str(active.ref),
         subagent_model=kit.subagent_model,
@@ -98,9 +135,12 @@ def check_budget(kit: Kit, spec: ModelSpec, *, own: bool = False) -> None:
         )
 
 
-def _remote_allowed(kit: Kit, parent: Node) -> bool:
-    agreed = parse_rule(REMOTE_RULE)
-    return agreed in parent.gate.policy.allow or parent.gate.policy.mode == "bypass"
+def has_budget(spec: WorkerSpec, parent: Node) -> bool:
+    """Whether a worker's own USD are counted, or those of one above it."""
+    above: Node | None = parent
+    while above is not None and above.spec.max_cost_usd is None:
+        above = above.parent
+    return spec.max_cost_usd is not None or above is not None
 
 
 async def agree(kit: Kit, parent: Node, consent: Consent) -> None:
@@ -129,10 +169,10 @@ async def agree(kit: Kit, parent: Node, consent: Consent) -> None:
 
 def _settle(kit: Kit, parent: Node, consent: Consent, answer: Answer) -> None:
     if answer.decision == "deny":
-        raise ModelRefused(f"a person refused to start '{consent.worker}' on {consent.model}. {answer.reason}".strip())
-    if answer.decision in ("session", "always"):
+        raise ModelRefused(f"{consent.reason} A person refused. {answer.reason}".strip())
+    if answer.decision in ("session", "always") and consent.rule:
         rule = parse_rule(consent.rule)
         kit.policy = kit.policy.with_rules(allow=(rule,))
         parent.gate.policy = parent.gate.policy.with_rules(allow=(rule,))
-    if answer.decision == "always" and kit.remember_rule is not None:
+    if answer.decision == "always" and consent.rule and kit.remember_rule is not None:
         kit.remember_rule(consent.rule)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentcli.agents import arguments as a
+from agentcli.agents.offered import WORKERS, worker_list
 from agentcli.agents.orchestrator import Orchestrator
 from agentcli.agents.patterns import Passed, parallel, pipeline
-from agentcli.agents.report import proof, told, told_all
-from agentcli.agents.spec import WorkerSpec
+from agentcli.agents.report import proof, share, told, told_all
+from agentcli.agents.spec import INHERIT, WorkerSpec
 from agentcli.agents.team import TeamPlan, team
 from agentcli.agents.team import told as told_team
 from agentcli.agents.tree import Ended, Node, Task
@@ -32,18 +34,24 @@ class _Delegation(Tool[Any]):
     def _caller(self, ctx: ToolContext) -> Node:
         return self.orchestrator.find(ctx.agent_id)
 
-    def _names(self) -> str:
-        """The workers that can be named, for the model."""
-        return "\n".join(f"- {spec.name}: {spec.description}" for spec in self.orchestrator.roster.list() if spec.source != "runtime")
-
     async def _gather(self, tasks: Sequence[Task], ctx: ToolContext, **bounds: Any) -> list[Ended]:
         return await parallel(self.orchestrator, self._caller(ctx), tasks, call_id=ctx.call_id, **bounds)
 
     async def _begin(self, tasks: Sequence[Task], ctx: ToolContext) -> ToolOutcome:
-        """Starts background workers; their reports come as messages."""
-        nodes = [await self.orchestrator.spawn(self._caller(ctx), task, ctx.call_id) for task in tasks]
-        lines = [f"{node.id} started in the background on {node.model.active.use.resolved} ({node.model.active.use.source})." for node in nodes]
-        return said("\n".join([*lines, "Each report comes to you as a message; go on with other work."]))
+        """Starts background workers; their reports come as messages. One that cannot start does not keep the others from it."""
+        lines, started = [], 0
+        for task in tasks:
+            try:
+                node = await self.orchestrator.spawn(self._caller(ctx), task, ctx.call_id)
+            except AgentError as error:
+                lines.append(f"{task.agent} not started: {error.line()}")
+                continue
+            started += 1
+            use = node.model.active.use
+            lines.append(f"{node.id} started in the background on {use.resolved} ({use.source}).{f' {node.note}' if node.note else ''}")
+        if started:
+            lines.append("Each report comes to you as a message; go on with other work.")
+        return ToolOutcome((Text("\n".join(lines)),), is_error=not started)
 
 
 class TaskTool(_Delegation):
@@ -51,12 +59,14 @@ class TaskTool(_Delegation):
     short = "Give one self-contained task to a worker agent, possibly on another model; returns its report."
     args = a.TaskArgs
 
+    description = (
+        "Give one self-contained piece of work to a worker with an empty history of its own, and get its report. Several calls in one answer "
+        f"run side by side. Workers:\n{WORKERS}"
+    )
+
     def __init__(self, orchestrator: Orchestrator) -> None:
         super().__init__(orchestrator)
-        self.description = (
-            "Give one self-contained piece of work to a worker with an empty history of its own, and get its report. Several calls in one answer "
-            f"run side by side. Workers:\n{self._names()}"
-        )
+        self.description = self.description.replace(WORKERS, worker_list(orchestrator.roster))
 
     def access(self, args: a.TaskArgs) -> Access:
         return Access(agent=args.agent, model=args.model or "")
@@ -91,6 +101,7 @@ class ParallelTool(_Delegation):
         tasks = [as_task(task) for task in args.tasks]
         if all(task.background for task in tasks):
             return await self._begin(tasks, ctx)
+        tasks = [replace(task, background=False) for task in tasks]  # the call waits for the others, so it can wait for these too
         results = await self._gather(tasks, ctx, max_parallel=args.max_parallel, timeout_s=args.timeout_s)
         good = sum(result.ok for result in results)
         least = args.min_success if args.min_success is not None else min(1, len(results))
@@ -120,13 +131,14 @@ class PipelineTool(_Delegation):
         ]
         passed = await pipeline(self.orchestrator, self._caller(ctx), args.items or [""], stages, call_id=ctx.call_id)
         ended = [stage for one in passed for stage in one.stages]
-        text = "\n\n".join(_told_item(index, one, ctx) for index, one in enumerate(passed, start=1))
+        most = share(len(passed))
+        text = "\n\n".join(_told_item(index, one, most, ctx) for index, one in enumerate(passed, start=1))
         return outcome(ended, text, is_error=not any(one.ok for one in passed))
 
 
-def _told_item(index: int, passed: Passed, ctx: ToolContext) -> str:
+def _told_item(index: int, passed: Passed, most: int, ctx: ToolContext) -> str:
     last = passed.stages[-1]
-    lines = [told(last, index, ctx.output_limit // 4, ctx.scratch)]
+    lines = [told(last, index, most, ctx.scratch)]
     if passed.item:
         lines.insert(0, f"Item {index}: {passed.item} ({len(passed.stages)} stages run)")
     lines += [f"stage {number}: {proof(stage)}" for number, stage in enumerate(passed.stages[:-1], start=1)]
@@ -152,7 +164,7 @@ class TeamTool(_Delegation):
         plan = TeamPlan(**{**args.model_dump(), "workspace": args.workspace or ""})
         result = await team(self.orchestrator, self._caller(ctx), plan, call_id=ctx.call_id)
         proofs = "\n".join(f"{member.name}: {proof(member)}" for member in result.members)
-        return outcome(result.members, f"{told_team(result)}\n\n{proofs}", is_error=not result.ok)
+        return outcome(result.members, f"{told_team(result, ctx.scratch)}\n\n{proofs}", is_error=not result.ok)
 
 
 class DefineTool(_Delegation):
@@ -176,11 +188,11 @@ class DefineTool(_Delegation):
             name=args.name,
             description=args.description,
             system_prompt=args.system_prompt,
-            model=args.Model or "",
+            model=(args.Model or "").strip(),
             tools=tuple(tools),
             can_delegate=args.enable_subagent_tools,
         )
-        if spec.model and spec.model != "inherit":
+        if spec.model and spec.model.lower() != INHERIT:
             self.orchestrator.kit.catalogue.resolve(spec.model)
         placed = self.orchestrator.roster.define(spec, caller.id)
         return said(f"Defined '{placed.name}'" + (f" on {placed.model}." if placed.model else ", which inherits its model."))
@@ -191,12 +203,10 @@ class InvokeTool(_Delegation):
     short = "Start one or several workers."
     args = a.InvokeArgs
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        super().__init__(orchestrator)
-        self.description = (
-            "Start workers by type, side by side, each with a role and a prompt and, if you like, a model of its own; their reports come back "
-            "in order. Types: those of task, and what define_subagent added."
-        )
+    description = (
+        "Start workers by type, side by side, each with a role and a prompt and, if you like, a model of its own; their reports come back "
+        "in order. Types: those of task, and what define_subagent added."
+    )
 
     def access(self, args: a.InvokeArgs) -> Access:
         return Access(agent=", ".join(dict.fromkeys(one.TypeName for one in args.Subagents)))
@@ -321,7 +331,6 @@ def _facts(ended: Ended) -> dict[str, object]:
     }
 
 
-def delegation_tools(orchestrator: Orchestrator) -> tuple[Tool[Any], ...]:
-    """All of them, for one session."""
-    kinds = (TaskTool, ParallelTool, PipelineTool, TeamTool, DefineTool, InvokeTool, SendTool, ManageTool)
-    return tuple(kind(orchestrator) for kind in kinds)
+KINDS = {
+    kind.name: kind for kind in (TaskTool, ParallelTool, PipelineTool, TeamTool, DefineTool, InvokeTool, SendTool, ManageTool)
+}

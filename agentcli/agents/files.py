@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from agentcli.agents.definition import BadDefinition, read_definition
 from agentcli.agents.spec import Source, WorkerSpec
 from agentcli.protocol.errors import ConfigError
 
@@ -68,19 +68,30 @@ def load_files(folders: Sequence[AgentFolder]) -> Loaded:
 
 
 def load_builtin() -> tuple[WorkerSpec, ...]:
-    """The workers that ship with the package. They are ours and plain, so the YAML reader is not loaded for them."""
+    """The workers that ship with the package. They are ours and plain, so neither the YAML reader nor the checks are loaded for them."""
     folder = Path(__file__).parent / "builtin"
-    return tuple(read_text(path.read_text("utf-8"), path, "builtin", plain=True).specs[0] for path in sorted(folder.glob("*.md")))
+    return tuple(_builtin(path) for path in sorted(folder.glob("*.md")))
 
 
-def read_text(text: str, path: Path, source: Source, *, plain: bool = False) -> Loaded:
-    """The definition in a file's text. `plain` frontmatter holds `key: text` lines only.
+def _builtin(path: Path) -> WorkerSpec:
+    head, body, _ = _split(path.read_text("utf-8"), path)
+    keys, _ = _plain_keys(head)
+    said = {"permission_mode" if key == "permissionMode" else key: value for key, value in keys.items()}
+    if "tools" in keys:
+        said["tools"] = tuple(name.strip() for name in str(keys["tools"]).split(","))
+    return msgspec.convert({**said, "system_prompt": body, "source": "builtin"}, WorkerSpec, strict=False)
+
+
+def read_text(text: str, path: Path, source: Source) -> Loaded:
+    """The definition in a file's text.
 
     Raises:
         ConfigError: it cannot be used; carries file and line.
     """
     head, body, row = _split(text, path)
-    data, rows = _plain_keys(head) if plain else _yaml_keys(head, path)
+    from agentcli.agents.definition import BadDefinition, read_definition  # pydantic, only where such files exist
+
+    data, rows = _yaml_keys(head, path)
     data.setdefault("name", path.stem)
     if body:
         data["system_prompt"] = body

@@ -4,34 +4,50 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agentcli.protocol.errors import BudgetLimit
+from agentcli.engine.control import Ledger
+from agentcli.protocol.errors import AgentError, BudgetLimit, TurnLimit
 from agentcli.protocol.models import Usage, added_cost
 
 
 @dataclass
 class TreeLedger:
-    """Counts tokens and USD over the tree. `max_usd` and `max_tokens` are for one run of the session: `begin` starts the count anew."""
+    """Counts turns, tokens and USD over the tree. The bounds are for one run of the session: `begin` starts the count anew."""
 
     max_usd: float | None = None
     max_tokens: int | None = None
+    max_turns: int | None = None
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = 0.0
+    _turns: int = 0
     _usd_before: float = 0.0
     _tokens_before: int = 0
+    _stopped: AgentError | None = None
 
     def begin(self) -> None:
         """A new run: its limits count from here."""
         self._usd_before = self.cost_usd or 0.0
         self._tokens_before = self.usage.total
+        self._turns = 0
+        self._stopped = None
+
+    def stop(self, error: AgentError) -> None:
+        """No agent of the tree makes another call in this run."""
+        self._stopped = self._stopped or error
+
+    def turn(self) -> None:
+        """Raises TurnLimit where the tree has had all its turns."""
+        if self.max_turns is not None and self._turns >= self.max_turns:
+            raise TurnLimit(f"the limit of {self.max_turns} turns, over all agents, is reached.", hint="Raise it with --max-turns, or go on with -c.")
+        self._turns += 1
 
     def check(self) -> None:
-        """Raises BudgetLimit where nothing is left for another call."""
+        """Raises BudgetLimit where nothing is left for another call, and what `stop` was told."""
+        if self._stopped is not None:
+            raise self._stopped
         if self.max_usd is not None and self.cost_usd is not None:
             spent = self.cost_usd - self._usd_before
             if spent >= self.max_usd:
-                raise BudgetLimit(
-                    f"the budget of ${self.max_usd:g} is spent (${spent:.4f}).", hint="Raise it with --max-budget-usd."
-                )
+                raise BudgetLimit(f"the budget of ${self.max_usd:g} is spent (${spent:.4f}).", hint="Raise it with --max-budget-usd.")
         if self.max_tokens is not None:
             used = self.usage.total - self._tokens_before
             if used >= self.max_tokens:
@@ -45,19 +61,22 @@ class TreeLedger:
 
 @dataclass
 class WorkerLedger:
-    """One worker's own bound in USD (`max_cost_usd` of its definition), within the tree's."""
+    """One worker's own bound in USD (`max_cost_usd` of its definition) within its parent's; what its own workers spend counts too."""
 
-    tree: TreeLedger
+    parent: Ledger
     max_usd: float
     name: str
     cost_usd: float = 0.0
 
     def check(self) -> None:
-        """Raises BudgetLimit where the worker's own or the tree's is spent."""
+        """Raises BudgetLimit where the worker's own or one above it is spent."""
         if self.cost_usd >= self.max_usd:
             raise BudgetLimit(f"the budget of '{self.name}', ${self.max_usd:g}, is spent (${self.cost_usd:.4f}).", hint="Raise its max_cost_usd.")
-        self.tree.check()
+        self.parent.check()
+
+    def turn(self) -> None:
+        self.parent.turn()
 
     def charge(self, usage: Usage, cost_usd: float | None) -> None:
         self.cost_usd += cost_usd or 0.0
-        self.tree.charge(usage, cost_usd)
+        self.parent.charge(usage, cost_usd)

@@ -9,11 +9,15 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
-from agentcli.agents.admission import Admitted, admit
+from agentcli.agents.admission import Admitted, admit, check
+from agentcli.agents.endings import cut_short, unhurried
 from agentcli.agents.held import Held
 from agentcli.agents.kit import Kit, SwitchableModel
+from agentcli.agents.ledger import WorkerLedger
 from agentcli.agents.roster import Roster
 from agentcli.agents.slots import Slots
 from agentcli.agents.staff import Desk, finish, setup_worker
@@ -23,8 +27,13 @@ from agentcli.protocol.errors import AgentError, Interrupted, LimitReached, Time
 from agentcli.protocol.events import AgentFinished, AgentSpawned, AgentState, StateChanged
 from agentcli.protocol.messages import UserMessage, user_text
 
-CANCEL_GRACE_S = 2.0
-"""How long a cancelled worker may take to put things in order: tools get TERM, then KILL within it."""
+MOST_REFUSED = 32
+"""So many calls that ask for a worker beyond the most allowed, and the run is ended: its model does not listen."""
+
+
+Bound = AbstractAsyncContextManager[Any]
+"""A fan-out's own bound on how many of its workers run at once: a semaphore."""
+ENDED_AS = {"completed": "completed", "failed": "failed", "cancelled": "been cancelled"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Orchestrator:
     _names: Counter[str] = field(default_factory=Counter)
     _tasks: set[asyncio.Task[Ended]] = field(default_factory=set)
     _spawned: int = 0
+    _refused: set[str] = field(default_factory=set)
     desk: Desk = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,33 +72,49 @@ class Orchestrator:
 
     # --- starting ---
 
-    async def spawn(self, parent: Node, task: Task, call_id: str = "") -> Node:
-        """A new worker, queued, its model chosen and checked. It runs once a slot is free.
+    def begin(self) -> None:
+        """A new run: what may be started counts from here."""
+        self._spawned = 0
+        self._refused.clear()
+
+    async def spawn(self, parent: Node, task: Task, call_id: str = "", bound: Bound | None = None) -> Node:
+        """A new worker, queued, its model chosen and checked. It runs once a slot is free, and its place in `bound`, where there is one.
 
         Raises:
             UnknownAgent, UnknownModel, ModelRefused: before anything started.
             LimitReached: depth or total spawns.
         """
-        self._check_limits(parent)
-        spec = self.roster.get(task.agent)
-        admitted = await admit(self.kit, parent, spec, task)
+        self._check_limits(parent, call_id)
+        admitted = await admit(self.kit, parent, self.roster.get(task.agent), task)
+        self._check_limits(parent, call_id)  # others may have started while a person was asked
         node = self._place(parent, admitted, task)
         self._announce(node, task, call_id)
-        node.running = asyncio.create_task(self._run(node, task), name=node.id)
+        node.running = asyncio.create_task(self._run(node, task, bound), name=node.id)
         self._tasks.add(node.running)
-        node.running.add_done_callback(self._tasks.discard)
+        node.running.add_done_callback(lambda running: self._ran(node, running))
         return node
 
-    def _check_limits(self, parent: Node) -> None:
+    def check(self, parent: Node, task: Task) -> None:
+        """Whether a worker could start as far as that is known before anybody is asked. Raises as `spawn`."""
+        check(self.kit, parent, self.roster.get(task.agent), task)
+
+    def _check_limits(self, parent: Node, call_id: str) -> None:
         limits = self.kit.limits
         if parent.depth >= limits.max_depth:
             raise LimitReached(f"workers may be nested {limits.max_depth} deep, not deeper.", hint="Do this part yourself.")
-        if self._spawned >= limits.max_agents:
-            raise LimitReached(f"this session has started {limits.max_agents} workers, the most allowed.", hint="Do the rest yourself.")
+        if self._spawned < limits.max_agents:
+            return
+        error = LimitReached(f"this run has started {limits.max_agents} workers, the most allowed (limits.max_agents).", hint="Do the rest yourself.")
+        self._refused.add(call_id)
+        if len(self._refused) >= MOST_REFUSED:
+            asked = f"It was told so {MOST_REFUSED} times and went on asking for more, so it was ended."
+            self.kit.ledger.stop(LimitReached(f"{error.message} {asked}"))
+        raise error
 
     def _place(self, parent: Node, admitted: Admitted, task: Task) -> Node:
         self._spawned += 1
-        stem = task.role or admitted.spec.name
+        spec = admitted.spec
+        stem = task.role or spec.name
         self._names[stem] += 1
         name = f"{stem}-{self._names[stem]}"
         agent_id = f"{parent.id}/{name}"
@@ -102,16 +128,18 @@ class Orchestrator:
         node = Node(
             id=agent_id,
             name=name,
-            spec=admitted.spec,
+            spec=spec,
             parent=parent,
             emit=emit,
             held=Held(emit),
-            model=SwitchableModel(self.kit, admitted.active, list(admitted.spec.fallback_models or self.kit.fallback_models)),
-            gate=self.desk.gate_for(parent, admitted.spec),
+            model=SwitchableModel(self.kit, admitted.active, list(admitted.fallbacks)),
+            gate=self.desk.gate_for(parent, spec),
             tool_names=admitted.tool_names,
+            ledger=parent.ledger if spec.max_cost_usd is None else WorkerLedger(parent.ledger, spec.max_cost_usd, spec.name),
             task=task,
             note=admitted.note,
         )
+        node.held.before_end = lambda: self.settle(node)
         parent.children.append(node)
         return node
 
@@ -134,31 +162,46 @@ class Orchestrator:
 
     # --- running ---
 
-    async def _run(self, node: Node, task: Task) -> Ended:
-        """Runs one worker to its end. Never raises for a failed worker; exactly one AgentFinished goes out."""
-        ended: Ended | None = None
-        failure: AgentError | None = None
+    async def _run(self, node: Node, task: Task, bound: Bound | None) -> Ended:
+        """Runs one worker to its end. Never raises for a failed worker."""
+        node.begun = True
         try:
-            async with self._slots.hold(node):
-                setup = await setup_worker(self.desk, node, task)
-                node.held.before_end = lambda: self.settle(node)
-                loop = Loop(setup)
-                try:
-                    node.outcome = await loop.run(user_text(task.prompt, "parent"))
-                except asyncio.CancelledError:
-                    node.outcome = loop.outcome
-                    raise
+            async with bound or nullcontext(), self._slots.hold(node):
+                failure = node.held.ending()
+                if failure is None:
+                    await self._work(node, task)
         except asyncio.CancelledError:
             failure = node.held.ending() or Interrupted("cancelled.")
         except AgentError as error:
             failure = error
+        except BaseException as bug:
+            await unhurried(self._finish(node, bug))
+            raise
+        return await unhurried(self._finish(node, failure))
+
+    async def _work(self, node: Node, task: Task) -> None:
+        loop = Loop(await setup_worker(self.desk, node, task))
+        try:
+            await loop.run(user_text(task.prompt, "parent"))
         finally:
-            await self._end_children(node)
-            ended = await finish(self.desk, node, failure)
-            self._close(node, ended)
+            node.outcome = loop.outcome
+
+    async def _finish(self, node: Node, failure: BaseException | None) -> Ended:
+        """Puts a worker's things in order. Not to be cancelled: what it has done would be lost, and its end never told."""
+        await self._end_children(node)
+        ended = await finish(self.desk, node, failure)
+        self._close(node, ended)
         return ended
 
+    def _ran(self, node: Node, running: asyncio.Task[Ended]) -> None:
+        """The last word where a worker's own was cut off: its loop is being shut down, or a bug."""
+        self._tasks.discard(running)
+        error = asyncio.CancelledError() if running.cancelled() else running.exception()
+        if node.ended is None:
+            self._close(node, cut_short(node, error))
+
     def _close(self, node: Node, ended: Ended) -> None:
+        """Exactly once for each worker."""
         node.ended = ended
         node.state = ended.status
         node.emit(
@@ -181,14 +224,16 @@ class Orchestrator:
             node.parent.held.inject(user_text(self.desk.background_report(ended), "worker"))
 
     async def join(self, parent: Node, nodes: Sequence[Node]) -> list[Ended]:
-        """Waits for workers of `parent`, in the given order; the parent's slot is theirs meanwhile. A cancel of the wait cancels them."""
+        """Waits for workers of `parent`; their ends in the given order. The parent's slot is theirs meanwhile. A cancel of the wait cancels them."""
         running = [node.running for node in nodes if node.running is not None]
         try:
             async with self._slots.lend(parent):
-                return list(await asyncio.gather(*running))
+                if running:
+                    await asyncio.wait(running)
         except asyncio.CancelledError:
             await self.end(nodes, parent.held.ending())
             raise
+        return [node.ended for node in nodes if node.ended is not None]
 
     async def settle(self, parent: Node) -> None:
         """Waits for the background workers of `parent`, so that their reports come before its end."""
@@ -219,15 +264,22 @@ class Orchestrator:
 
     async def cancel(self, agent_id: str) -> None:
         """Ends a worker and its children, and waits until no process of theirs is left."""
-        node = self._alive(agent_id)
-        if node.parent is None:
-            raise UsageError("the main agent is interrupted, not cancelled.", hint="Interrupt the session instead.")
-        await self.end([node], Interrupted("cancelled."))
+        await self.end([self._worker(agent_id)], Interrupted("cancelled."))
+
+    def stop(self, agent_id: str) -> None:
+        """As `cancel`, without waiting for the end."""
+        self._halt([self._worker(agent_id)], Interrupted("cancelled."))
 
     def _alive(self, agent_id: str) -> Node:
         node = self.find(agent_id)
         if node.is_over:
-            raise UsageError(f"agent '{agent_id}' has already {node.state}.")
+            raise UsageError(f"agent '{node.id}' has already {ENDED_AS[node.state]}.")
+        return node
+
+    def _worker(self, agent_id: str) -> Node:
+        node = self._alive(agent_id)
+        if node.parent is None:
+            raise UsageError("the main agent is interrupted, not cancelled.", hint="Interrupt the session instead.")
         return node
 
     async def _end_children(self, node: Node) -> None:
@@ -237,14 +289,23 @@ class Orchestrator:
 
     async def end(self, nodes: Iterable[Node], reason: AgentError | None) -> None:
         """Cancels workers for a reason and waits until they have put things in order."""
-        tasks = []
-        for node in nodes:
-            if node.running is not None and not node.running.done():
-                node.held.end(reason or Interrupted("cancelled."))
-                node.running.cancel()
-                tasks.append(node.running)
+        tasks = self._halt(nodes, reason or Interrupted("cancelled."))
         if tasks:
             await asyncio.wait(tasks)
+
+    def _halt(self, nodes: Iterable[Node], reason: AgentError) -> list[asyncio.Task[Ended]]:
+        """Tells workers, and all below them at once, to end."""
+        tasks = []
+        for top in nodes:
+            for node in top.walk():
+                if node.running is None or node.running.done():
+                    continue
+                node.held.end(reason if node is top else Interrupted("its parent was ended."))
+                # One that was cancelled before its first step would never say that it ended; it looks for the reason itself.
+                if node.begun:
+                    node.running.cancel()
+                tasks.append(node.running)
+        return tasks
 
     # --- looking ---
 

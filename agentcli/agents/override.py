@@ -16,7 +16,8 @@ from agentcli.protocol.errors import ModelRefused, UnknownModel
 from agentcli.protocol.models import Link, ModelRef, ModelSpec, ModelUse
 from agentcli.protocol.tools import Access
 
-REMOTE_RULE = "model(remote)"
+REMOTE = "remote"
+REMOTE_RULE = f"model({REMOTE})"
 """What stands in `permissions { allow = […] }` where workers of a local model may run on a remote one without a question."""
 
 

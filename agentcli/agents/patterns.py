@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from agentcli.agents.orchestrator import Orchestrator
@@ -36,68 +36,30 @@ async def parallel(
 
     `max_parallel` bounds this fan-out below the session's own bound; the rest queue. After `timeout_s` seconds, what still runs is ended.
     """
-    gate = asyncio.Semaphore(max_parallel) if max_parallel else None
-    nodes: dict[int, Node] = {}
-
-    async def one(index: int, task: Task) -> Ended:
-        async with gate or nullcontext():
-            try:
-                node = nodes[index] = await orchestrator.spawn(parent, task, call_id)
-            except AgentError as error:
-                return not_started(task, error)
-            return (await orchestrator.join(parent, [node]))[0]
-
-    if gate is None:
-        return await _all_at_once(orchestrator, parent, tasks, call_id, timeout_s)
-    running = [asyncio.ensure_future(one(index, task)) for index, task in enumerate(tasks)]
-    await _within(orchestrator, parent, running, nodes, timeout_s)
-    return [future.result() for future in running]
-
-
-async def _all_at_once(
-    orchestrator: Orchestrator, parent: Node, tasks: Sequence[Task], call_id: str, timeout_s: float | None
-) -> list[Ended]:
-    """Every worker is started, queued where no slot is free, and waited for in one go."""
+    bound = asyncio.Semaphore(max_parallel) if max_parallel else None
     results: dict[int, Ended] = {}
     nodes: dict[int, Node] = {}
     for index, task in enumerate(tasks):
         try:
-            nodes[index] = await orchestrator.spawn(parent, task, call_id)
+            nodes[index] = await orchestrator.spawn(parent, task, call_id, bound)
         except AgentError as error:
             results[index] = not_started(task, error)
-        except asyncio.CancelledError:
+        except BaseException:
             await orchestrator.end(list(nodes.values()), parent.held.ending())
             raise
-    timer = asyncio.create_task(_time_out(orchestrator, list(nodes.values()), timeout_s)) if timeout_s else None
-    try:
-        ended = await orchestrator.join(parent, list(nodes.values()))
-    finally:
-        if timer is not None:
-            timer.cancel()
+    ended = await _join_within(orchestrator, parent, list(nodes.values()), timeout_s)
     results.update(zip(nodes, ended, strict=True))
     return [results[index] for index in range(len(tasks))]
 
 
-async def _within(
-    orchestrator: Orchestrator,
-    parent: Node,
-    running: Sequence[asyncio.Future[Ended]],
-    nodes: dict[int, Node],
-    timeout_s: float | None,
-) -> None:
+async def _join_within(orchestrator: Orchestrator, parent: Node, nodes: Sequence[Node], timeout_s: float | None) -> list[Ended]:
+    if timeout_s is None:
+        return await orchestrator.join(parent, nodes)
+    timer = asyncio.create_task(_time_out(orchestrator, nodes, timeout_s))
     try:
-        _, late = await asyncio.wait(running, timeout=timeout_s)
-        if late:
-            reason = TimeLimit(f"the fan-out's time limit of {timeout_s:g} s is over.")
-            while late:
-                await orchestrator.end(list(nodes.values()), reason)
-                _, late = await asyncio.wait(late, timeout=0.05)
-    except asyncio.CancelledError:
-        for future in running:
-            future.cancel()
-        await orchestrator.end(list(nodes.values()), parent.held.ending())
-        await asyncio.wait(running)
-        raise
+        return await orchestrator.join(parent, nodes)
+    finally:
+        timer.cancel()
 
 
 async def _time_out(orchestrator: Orchestrator, nodes: Sequence[Node], timeout_s: float) -> None:
@@ -122,14 +84,20 @@ async def pipeline(
 ) -> list[Passed]:
     """Each item goes through the stages on its own, no item waits for another. A stage that fails ends that item only.
 
-    Prompts may hold `{item}` and `{previous}` (the text of the stage before; "" for the first).
+    Prompts may hold `{item}` and `{previous}` (the text of the stage before; "" for the first). Where one of the stages cannot start, for
+    its worker or model is unknown or not permitted, nothing runs at all.
     """
+    for stage in stages:
+        try:
+            orchestrator.check(parent, stage)
+        except AgentError as error:
+            return [Passed(item, (not_started(stage, error),)) for item in items]
 
     async def one(item: str) -> Passed:
         done: list[Ended] = []
         for stage in stages:
             previous = done[-1].text if done else ""
-            prompt = stage.prompt.replace("{item}", item).replace("{previous}", previous)
+            prompt = filled(stage.prompt, item, previous)
             done.append(await run_one(orchestrator, parent, replace(stage, prompt=prompt), call_id))
             if not done[-1].ok:
                 break
@@ -140,6 +108,11 @@ async def pipeline(
     return [task.result() for task in running]
 
 
+def filled(prompt: str, item: str, previous: str) -> str:
+    """A stage's prompt. In one go: an item or an answer may itself hold braces."""
+    return re.sub(r"\{(item|previous)\}", lambda found: item if found[1] == "item" else previous, prompt)
+
+
 def not_started(task: Task, error: AgentError) -> Ended:
     """The result of a task that was refused before its worker started."""
     use = ModelUse(task.model or "", task.model or "none", "call")
@@ -148,4 +121,4 @@ def not_started(task: Task, error: AgentError) -> Ended:
     )
 
 
-__all__ = ["Passed", "not_started", "parallel", "pipeline", "run_one"]
+__all__ = ["Passed", "filled", "not_started", "parallel", "pipeline", "run_one"]

@@ -19,29 +19,33 @@ def told(ended: Ended, index: int, most: int, scratch: Path) -> str:
     mark = "OK" if ended.ok else "ERR"
     who = f"{ended.label} ({ended.agent})" if ended.label else ended.agent
     lines = [f"--- Task {index} ({who} · {ended.use.resolved}) [{mark}] ---", f"worker: {ended.worker_id}; {proof(ended)}"]
-    if ended.note:
-        lines.append(f"note: {ended.note}")
     if ended.failure is not None:
         lines.append(f"error: {ended.failure.line()}")
     if ended.text:
-        lines.append(cut(ended.text, most, scratch / f"{ended.worker_id.replace('/', '.')}.txt"))
+        lines.append(cut(ended.text, most, kept(ended, scratch, ".txt")))
     if ended.changes:
-        lines.append(cut(ended.changes, most, scratch / f"{ended.worker_id.replace('/', '.')}.diff"))
+        lines.append(cut(ended.changes, most, kept(ended, scratch, ".diff")))
     return "\n".join(lines)
+
+
+def share(count: int) -> int:
+    """Characters that each of `count` results of one call may take."""
+    return max(LEAST_EACH, min(MOST_EACH, MOST_TOTAL // max(1, count)))
 
 
 def told_all(results: Sequence[Ended], scratch: Path) -> str:
     """All results in the order of the request."""
-    most = max(LEAST_EACH, min(MOST_EACH, MOST_TOTAL // max(1, len(results))))
+    most = share(len(results))
     return "\n\n".join(told(ended, index, most, scratch) for index, ended in enumerate(results, start=1))
 
 
 def proof(ended: Ended) -> str:
-    """Which model really served it: what was asked for, what that meant, who answered, which link decided."""
+    """Which model really served it: what was asked for, what that meant, who answered, which link decided, and what is to be known of that."""
     use = ended.use
     served = ", ".join(ended.served) or "no answer"
     hops = f"; fell back to {', '.join(ended.fallbacks)}" if ended.fallbacks else ""
-    return f"model requested: {use.requested}; resolved: {use.resolved}; served: {served}; source: {use.source}{hops}"
+    note = f"; note: {ended.note}" if ended.note else ""
+    return f"model requested: {use.requested}; resolved: {use.resolved}; served: {served}; source: {use.source}{hops}{note}"
 
 
 def told_changes(changes: Changes) -> str:
@@ -53,6 +57,11 @@ def told_changes(changes: Changes) -> str:
         lines.append(f"patch: {changes.patch}")
     lines += [f"not saved on a branch: {thing}" for thing in changes.unsaved]
     return "\n".join([*lines, changes.diff])
+
+
+def kept(ended: Ended, scratch: Path, ending: str) -> Path:
+    """Where what is too long of a worker is kept whole."""
+    return scratch / f"{ended.worker_id.replace('/', '.')}{ending}"
 
 
 def cut(text: str, most: int, whole: Path) -> str:

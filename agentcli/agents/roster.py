@@ -8,7 +8,6 @@ from typing import get_args
 
 import msgspec
 
-from agentcli.agents.definition import BadDefinition, check_name, read_definition
 from agentcli.agents.spec import Source, WorkerSpec, laid_over
 from agentcli.protocol.errors import UnknownAgent, UsageError
 from agentcli.protocol.names import nearest
@@ -76,6 +75,8 @@ class Roster:
         Raises:
             UsageError: no such name can be, or it is taken by a file, by a locked definition or by another agent.
         """
+        from agentcli.agents.definition import BadDefinition, check_name
+
         try:
             check_name(spec.name, "runtime")
         except BadDefinition as error:
@@ -116,6 +117,8 @@ _SHAPE = 'For example: --agents \'{"scout": {"description": "Finds things.", "pr
 
 
 def _one(name: str, value: Mapping[str, object], source: Source) -> WorkerSpec:
+    from agentcli.agents.definition import BadDefinition, read_definition
+
     try:
         spec, problems = read_definition({**value, "name": name}, source)
     except BadDefinition as error:

@@ -45,10 +45,17 @@ class Slots:
             await self._take(node)
 
     async def _take(self, node: Node) -> None:
-        if node.parent is None or node.holds_slot:
+        if node.parent is None:
             return
-        await self._free.acquire()
-        node.holds_slot = True
+        async with node.in_line:
+            # While it waited, another call of the node got a slot, or began to wait for workers, which may need this one.
+            if node.holds_slot or node.waiting_for_workers:
+                return
+            await self._free.acquire()
+            if node.waiting_for_workers:
+                self._free.release()
+                return
+            node.holds_slot = True
 
     def _give(self, node: Node) -> None:
         if node.holds_slot:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from agentcli.agents import report
 from agentcli.agents.admission import agree
+from agentcli.agents.endings import plain_end
 from agentcli.agents.kit import Kit
-from agentcli.agents.ledger import WorkerLedger
 from agentcli.agents.override import Consent
 from agentcli.agents.roster import Roster
 from agentcli.agents.spec import DELEGATION_TOOLS, WorkerSpec, stricter
-from agentcli.agents.tree import Ended, EndState, Node, Task
+from agentcli.agents.tree import Ended, Node, Task
 from agentcli.agents.workspace import Changes, Workspace, Workspaces, named_place, read_kind
 from agentcli.engine.calls import Place
 from agentcli.engine.control import RunLimits
 from agentcli.engine.gate import Gate
-from agentcli.engine.loop import Outcome, Setup
+from agentcli.engine.loop import Setup
 from agentcli.engine.prompt import build
 from agentcli.engine.stream import failure_of
-from agentcli.protocol.errors import AgentError, Interrupted, TimeLimit, WorkspaceError
-from agentcli.protocol.models import Usage
+from agentcli.protocol.errors import WorkspaceError
+from agentcli.safety.files import path_rule
+from agentcli.safety.files import place as named_file
+from agentcli.safety.rules import Policy
 
 
 @dataclass
@@ -90,7 +92,7 @@ async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
         system=build(facts),
         limits=_limits(kit.limits.run, spec, task),
         control=node.held,
-        ledger=kit.ledger if spec.max_cost_usd is None else WorkerLedger(kit.ledger, spec.max_cost_usd, spec.name),
+        ledger=node.ledger,
         output_schema=task.output_schema or spec.output_schema,
         report=True,
     )
@@ -99,7 +101,8 @@ async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
 def _limits(run: RunLimits, spec: WorkerSpec, task: Task) -> RunLimits:
     steps = task.max_steps or spec.max_steps
     turns = [bound for bound in (spec.max_turns, steps + 1 if steps else None) if bound]
-    return dataclasses.replace(run, max_turns=min(turns) if turns else run.max_turns, timeout_s=task.timeout_s or spec.timeout_s)
+    timeout_s = task.timeout_s or spec.timeout_s or run.timeout_s
+    return dataclasses.replace(run, max_turns=min(turns) if turns else run.max_turns, timeout_s=timeout_s)
 
 
 async def _place(desk: Desk, node: Node, task: Task) -> Place:
@@ -117,53 +120,31 @@ async def _place(desk: Desk, node: Node, task: Task) -> Place:
     if kind == "path":
         place = named_place(named, base.cwd, base.roots)
         start = place.path
-        if place.outside:
+        if place.outside and not _is_agreed(node.gate.policy, place.path):
             why = f"The worker '{node.name}' would work in {place.path}, outside the workspace."
-            await agree(kit, parent, Consent(node.name, str(node.model.active.ref), why, f"workspace({place.path})"))
+            await agree(kit, parent, Consent(node.name, str(node.model.active.ref), why, path_rule("workspace", str(place.path))))
     workspace = desk.open[node.id] = await desk.workspaces.open(kind, start, node.name, base.roots, start_from=task.start_from)
     node.gate.policy = node.gate.policy.with_roots(workspace.roots)
     return dataclasses.replace(base, cwd=workspace.path, roots=workspace.roots)
 
 
-async def finish(desk: Desk, node: Node, failure: AgentError | None) -> Ended:
+def _is_agreed(policy: Policy, folder: Path) -> bool:
+    """Whether a rule lets workers work in a folder outside of the workspace, `workspace(/that/folder)`."""
+    where = named_file(policy.cwd, str(folder))
+    patterns = (rule.path for rule in policy.allow if rule.tool == "workspace" and rule.path is not None)
+    return policy.mode == "bypass" or any(pattern.matches(where, policy.roots, "allow") for pattern in patterns)
+
+
+async def finish(desk: Desk, node: Node, failure: BaseException | None) -> Ended:
     """The end of a worker as data, its own workspace's work handed back."""
-    outcome = node.outcome
-    cause = failure_of(failure) if failure is not None else outcome.failure if outcome else None
-    branch, told = "", ""
+    ended = plain_end(node, failure)
     workspace = desk.open.get(node.id)
-    if workspace is not None and workspace.clones and workspace is not desk.open.get(node.parent.id if node.parent else ""):
+    inherited = workspace is not None and workspace is desk.open.get(node.parent.id if node.parent else "")
+    if workspace is None or not workspace.clones or inherited:
+        return ended
+    try:
         changes = desk.changes[node.id] = await workspace.collect()
-        branch, told = changes.branch, report.told_changes(changes)
-    use = (outcome.model if outcome else None) or node.model.active.use
-    return Ended(
-        worker_id=node.id,
-        name=node.name,
-        agent=node.spec.name,
-        status=_status(failure, outcome),
-        text=outcome.text if outcome else "",
-        use=use,
-        failure=cause,
-        served=outcome.served if outcome else (),
-        fallbacks=outcome.fallbacks if outcome else (),
-        usage=outcome.usage if outcome else Usage(),
-        cost_usd=outcome.cost_usd if outcome else 0.0,
-        turns=outcome.turns if outcome else 0,
-        duration_ms=outcome.duration_ms if outcome else round((time.monotonic() - node.created) * 1000),
-        structured=outcome.structured if outcome else None,
-        note=node.note,
-        label=node.task.label if node.task else "",
-        branch=branch,
-        changes=told,
-    )
-
-
-def _status(failure: AgentError | None, outcome: Outcome | None) -> EndState:
-    if isinstance(failure, TimeLimit):
-        return "failed"
-    if isinstance(failure, Interrupted):
-        return "cancelled"
-    if failure is not None or outcome is None or outcome.failure is not None:
-        return "failed"
-    return "completed"
-
-
+    except WorkspaceError as error:
+        kept = f"changes: they could not be saved on a branch and are still in {workspace.path} ({error.line()})"
+        return dataclasses.replace(ended, status="failed", failure=ended.failure or failure_of(error), changes=kept)
+    return dataclasses.replace(ended, branch=changes.branch, changes=report.told_changes(changes))

@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from agentcli.agents.orchestrator import Orchestrator
 from agentcli.agents.patterns import run_one
+from agentcli.agents.report import cut, kept, share
 from agentcli.agents.tree import Ended, Node, Task
-from agentcli.protocol.errors import AgentError
+from agentcli.protocol.errors import AgentError, WorkspaceError
 
 MOST_TASKS = 32
 """A goal split finer than this is no split."""
+
+MOST_REPORT = 20_000
+MOST_CHANGES = 60_000
+"""Characters of a worker's report and of its diff in a prompt of the team; the branch, and a file, hold the rest."""
+HOPELESS = frozenset({"budget", "limit", "model_refused", "unknown_model", "unknown_agent", "usage", "config", "authentication", "storage"})
+"""Kinds of failure that the next attempt would meet again."""
 
 PLAN_SCHEMA: dict[str, object] = {
     "type": "object",
@@ -68,6 +76,8 @@ class Item:
     approved: bool = False
     feedback: str = ""
     attempts: int = 0
+    given_up: bool = False
+    """It failed in a way that no further round can mend."""
     merge_note: str = ""
 
 
@@ -88,30 +98,34 @@ async def team(orchestrator: Orchestrator, parent: Node, plan: TeamPlan, *, call
     """Runs the whole loop.
 
     Raises:
+        UnknownAgent, UnknownModel, ModelRefused: one of the three roles cannot start; nothing has run then.
         AgentError: the lead could not split the goal.
     """
+    for role in (_lead(plan), _work(plan, Item(0, "", "")), _review(plan, Item(0, "", ""), "")):
+        orchestrator.check(parent, role)
     members: list[Ended] = []
     items = await _split(orchestrator, parent, plan, call_id, members)
     rounds = 0
-    while rounds < plan.max_rounds and (waiting := [item for item in items if not item.approved]):
+    while rounds < plan.max_rounds and (waiting := [item for item in items if not item.approved and not item.given_up]):
         rounds += 1
         await _round(orchestrator, parent, plan, waiting, call_id, members)
-        if all(item.result is not None and item.result.status == "cancelled" for item in waiting):
-            break
     await _merge(orchestrator, items)
     return TeamResult(tuple(items), rounds, tuple(members))
 
 
-async def _split(orchestrator: Orchestrator, parent: Node, plan: TeamPlan, call_id: str, members: list[Ended]) -> list[Item]:
+def _lead(plan: TeamPlan) -> Task:
     prompt = (
         f"Goal:\n{plan.goal}\n\nYou lead a team of {plan.workers} workers. Split this goal into tasks that can be done side by side and do not touch "
         "the same files where that can be avoided. Look at the folder first if you need to. Each task's prompt must say all that a worker with an "
         "empty history needs, and what counts as done. Fewer, whole tasks are better than many small ones."
     )
-    task = Task(
+    return Task(
         plan.lead_agent, prompt, "split the goal", plan.lead_model, output_schema=PLAN_SCHEMA, max_steps=plan.max_steps, label="lead", role="lead"
     )
-    lead = await run_one(orchestrator, parent, task, call_id)
+
+
+async def _split(orchestrator: Orchestrator, parent: Node, plan: TeamPlan, call_id: str, members: list[Ended]) -> list[Item]:
+    lead = await run_one(orchestrator, parent, _lead(plan), call_id)
     members.append(lead)
     if not lead.ok or not isinstance(lead.structured, dict):
         why = lead.failure.line() if lead.failure else "no task list came back"
@@ -132,10 +146,13 @@ async def _round(
         members.append(item.result)
         if not item.result.ok:
             item.feedback = item.result.failure.line() if item.result.failure else "the worker failed"
+            item.given_up = _is_hopeless(item.result)
             return
-        review = await run_one(orchestrator, parent, _review(plan, item), call_id)
+        changes = cut(item.result.changes, MOST_CHANGES, kept(item.result, orchestrator.kit.scratch, ".diff"))
+        review = await run_one(orchestrator, parent, _review(plan, item, changes), call_id)
         members.append(review)
         _judge(item, review)
+        item.given_up = _is_hopeless(review)
 
     async with asyncio.TaskGroup() as group:
         for item in items:
@@ -146,7 +163,7 @@ def _work(plan: TeamPlan, item: Item) -> Task:
     prompt = f"Task {item.index}: {item.title}\n\n{item.prompt}\n\nThis is one part of a larger goal, for your understanding only:\n{plan.goal}"
     resume = ""
     if item.feedback:
-        before = item.result.text if item.result else ""
+        before = item.result.text[:MOST_REPORT] if item.result else ""
         prompt += f"\n\nYour last attempt was not accepted. It ended with:\n{before}\n\nThe reviewer says:\n{item.feedback}\n\nMend that."
         resume = item.result.branch if item.result else ""
     return Task(
@@ -162,12 +179,12 @@ def _work(plan: TeamPlan, item: Item) -> Task:
     )
 
 
-def _review(plan: TeamPlan, item: Item) -> Task:
-    assert item.result is not None
-    changes = f"\n\nIts changes:\n{item.result.changes}" if item.result.changes else ""
+def _review(plan: TeamPlan, item: Item, changes: str) -> Task:
+    report = item.result.text[:MOST_REPORT] if item.result else ""
+    changes = f"\n\nIts changes:\n{changes}" if changes else ""
     prompt = (
         f"Review one task of a team. Goal of the team:\n{plan.goal}\n\nTask {item.index}: {item.title}\n{item.prompt}\n\n"
-        f"The worker reports:\n{item.result.text}{changes}\n\nCheck the work itself, not only the report. Approve it only if the task is done and "
+        f"The worker reports:\n{report}{changes}\n\nCheck the work itself, not only the report. Approve it only if the task is done and "
         "right; otherwise say exactly what must change. Do not change anything yourself."
     )
     return Task(
@@ -182,6 +199,11 @@ def _review(plan: TeamPlan, item: Item) -> Task:
     )
 
 
+def _is_hopeless(ended: Ended) -> bool:
+    """Whether another round could not help: a person ended it, nothing is left to spend, or it may not start."""
+    return ended.status == "cancelled" or (ended.failure is not None and ended.failure.kind in HOPELESS)
+
+
 def _judge(item: Item, review: Ended) -> None:
     if not review.ok or not isinstance(review.structured, dict):
         item.feedback = f"the review failed: {review.failure.line() if review.failure else 'no verdict'}"
@@ -193,19 +215,27 @@ def _judge(item: Item, review: Ended) -> None:
 async def _merge(orchestrator: Orchestrator, items: Sequence[Item]) -> None:
     """Approved branches into the parent's folder, in the order of the tasks; a conflict is listed and its branch stays."""
     for item in items:
-        if item.approved and item.result is not None and item.result.branch:
+        if not item.approved or item.result is None or not item.result.branch:
+            continue
+        try:
             item.merge_note = await orchestrator.desk.merge(item.result)
+        except WorkspaceError as error:
+            item.merge_note = f"not merged: {error.line()} The branch {item.result.branch} is kept."
 
 
-def told(result: TeamResult) -> str:
-    """The team's result as the parent reads it."""
+def told(result: TeamResult, scratch: Path | None = None) -> str:
+    """The team's result in words; for a model, long reports are cut, and `scratch` holds them whole."""
     approved = [item for item in result.items if item.approved]
+    most = share(len(result.items))
     lines = [f"Team: {len(approved)} of {len(result.items)} tasks approved after {result.rounds} round{'s' if result.rounds != 1 else ''}."]
     for item in result.items:
         mark = "approved" if item.approved else "rejected"
         lines.append(f"\n--- Task {item.index} ({item.title}) [{mark}, {item.attempts} attempt{'s' if item.attempts != 1 else ''}] ---")
         if item.result is not None:
-            lines.append(item.result.text or (item.result.failure.line() if item.result.failure else ""))
+            text = cut(item.result.text, most, kept(item.result, scratch, ".txt")) if scratch else item.result.text
+            lines.append(text or (item.result.failure.line() if item.result.failure else ""))
+            if item.result.branch:
+                lines.append(f"branch: {item.result.branch}")
         if not item.approved and item.feedback:
             lines.append(f"last feedback: {item.feedback}")
         if item.merge_note:

@@ -11,6 +11,7 @@ from typing import Literal
 from agentcli.agents.held import Held
 from agentcli.agents.kit import SwitchableModel
 from agentcli.agents.spec import WorkerSpec
+from agentcli.engine.control import Ledger
 from agentcli.engine.gate import Gate
 from agentcli.engine.loop import Outcome
 from agentcli.engine.stream import Emit
@@ -81,14 +82,19 @@ class Node:
     model: SwitchableModel
     gate: Gate
     tool_names: tuple[str, ...]
+    ledger: Ledger
     task: Task | None = None
     state: AgentState = "queued"
     children: list[Node] = field(default_factory=list)
     running: asyncio.Task[Ended] | None = None
+    begun: bool = False
+    """Whether `running` has taken its first step."""
     ended: Ended | None = None
     note: str = ""
     waiting_for_workers: int = 0
     holds_slot: bool = False
+    in_line: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one call of this agent that waits for a slot."""
     outcome: Outcome | None = None
     created: float = field(default_factory=time.monotonic)
 

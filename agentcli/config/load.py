@@ -14,7 +14,7 @@ from agentcli.config.provider import ProviderBlock, unset
 from agentcli.config.tree import Problem, shown
 from agentcli.config.values import AgentBlock, Limits, Permissions, Rule, Setting, Shown, Ui
 from agentcli.protocol.errors import ConfigError
-from agentcli.protocol.models import Link, ModelSpec, ProviderSpec
+from agentcli.protocol.models import Link, ModelSpec, ProviderSpec, Wire
 from agentcli.protocol.names import nearest
 
 
@@ -63,6 +63,14 @@ class Config:
     def closed(self, name: str) -> bool:
         """Whether a provider declares its models, and so has no others. False for one that is not declared at all."""
         return name in self.blocks and self.blocks[name].closed()
+
+    def wire(self, name: str) -> Wire:
+        """What a declared provider speaks; needs no variable. Raises `ConfigError` where there is no such provider."""
+        return self._block(name).wire
+
+    def own_address(self, name: str) -> bool:
+        """Whether a declared provider says where it is. Raises `ConfigError` where there is no such provider."""
+        return self._block(name).own_address
 
     def _block(self, name: str) -> ProviderBlock:
         block = self.blocks.get(name)

@@ -11,7 +11,7 @@ import msgspec
 
 from agentcli.config.layer import Held, KeyPath, Merged
 from agentcli.protocol.errors import ConfigError
-from agentcli.protocol.models import FULL, SMALL, Cost, ModelSpec, ProviderSpec, Quirks, Wire
+from agentcli.protocol.models import FULL, SMALL, Cost, ModelSpec, ProviderSpec, Quirks, Wire, usual_wire
 from agentcli.protocol.secrets import Secret
 
 _LOCAL_WIRES = ("local", "scripted")
@@ -24,13 +24,22 @@ class ProviderBlock:
         self.name = name
         self.held = held
 
+    @property
+    def own_address(self) -> bool:
+        """Whether it says where it is: then it need not be the service that its name suggests."""
+        return ("base_url",) in self.held
+
+    @property
+    def wire(self) -> Wire:
+        return cast("Wire", self._value(("wire",), usual_wire(self.name, self.own_address)))
+
     def spec(self, environ: Mapping[str, str]) -> ProviderSpec:
         """Where the service is and how to speak to it.
 
         Raises:
             ConfigError: a variable is not set and has no default, or what it holds cannot be used; names it, file, line and column.
         """
-        wire = self._wire()
+        wire = self.wire
         url = self._url(environ)
         key = self._secret(("api_key",), environ)
         names = [path[1] for path in self.held if path[0] == "headers"]
@@ -65,7 +74,7 @@ class ProviderBlock:
     def _model(self, model: str, held: Merged, environ: Mapping[str, str]) -> ModelSpec:
         said = _below(held, ())
         limit, cost, quirks = (_below(held, (part,)) for part in ("limit", "cost", "quirks"))
-        wire = said.get("wire", self._wire())
+        wire = said.get("wire", self.wire)
         profile = said.get("profile", "small" if wire == "local" else "full")
         path = held.get(("path",))
         return ModelSpec(
@@ -89,9 +98,6 @@ class ProviderBlock:
     def _quirks(self, own: dict[str, Any]) -> Quirks:
         """The provider's, with what a model says itself laid over."""
         return msgspec.convert({**_below(self.held, ("quirks",)), **own}, Quirks)
-
-    def _wire(self) -> Wire:
-        return cast("Wire", self._value(("wire",), "openai-chat"))
 
     def _value(self, path: KeyPath, default: Any) -> Any:
         held = self.held.get(path)

@@ -112,7 +112,13 @@ class QuirksPart(Part):
     echo_reasoning: bool = False
     parallel_tool_calls: bool = True
     tool_schema: Literal["full", "flat"] = "full"
-    call_ids: Literal["any", "nine"] = "any"
+    call_ids: Literal["any", "nine", "none"] = "any"
+    effort_as: Literal["level", "budget"] = "level"
+    bound_thinking: bool = False
+    reasoning_summary: Literal["", "auto", "concise", "detailed"] = "auto"
+    phases: bool = False
+    call_signature: Line = "x"
+    json_schema: Literal["always", "without_tools", "never"] = "always"
     extra_body: dict[str, Any] = {}
 
 

@@ -46,6 +46,9 @@ class Free:
 class Ledger(Protocol):
     """What a whole tree of agents may spend."""
 
+    def turn(self) -> None:
+        """Before each turn of an agent, which may take several model calls. Raises `TurnLimit` where none is left."""
+
     def check(self) -> None:
         """Before each model call. Raises `BudgetLimit` where nothing is left."""
 
@@ -54,7 +57,10 @@ class Ledger(Protocol):
 
 
 class Unlimited:
-    """A ledger that only counts nothing."""
+    """A ledger that counts nothing."""
+
+    def turn(self) -> None:
+        return
 
     def check(self) -> None:
         return

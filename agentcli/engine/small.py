@@ -7,12 +7,13 @@ from step to step, so that a local runtime can reuse what it has already read. N
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from agentcli.engine import prompt, schema
-from agentcli.engine.small_prompt import ANSWER, RULES, example_lines, tool_line
+from agentcli.engine import small_prompt as words
+from agentcli.engine.small_prompt import ANSWER
 from agentcli.protocol.messages import AssistantMessage, Message, Text, ToolCall, ToolMessage, ToolResult, UserMessage, user_text
 from agentcli.providers.base import ModelRequest, ToolSpec
 
@@ -31,27 +32,45 @@ SMALL_CONTEXT = 8192
 MOST_STEPS = 16
 """Calls in one run after which the answer is forced: past this a small model only goes round in circles."""
 MOST_ALIKE = 3
+TALK_CHARS = 1000
+"""Most characters of an earlier answer, or of a person's word before it."""
+MOST_TALK = 8
+CHANGED = frozenset({"write", "edit"})
 CHANGING = frozenset({"write", "edit", "bash", "task"})
 """After one of these, a call made before may bring something new."""
-USEFUL: dict[str, tuple[str, ...]] = {"edit": ("path", "old", "new")}
+USEFUL: dict[str, tuple[str, ...]] = {"edit": ("path", "old", "new"), "ls": ("path",)}
 """The arguments offered, where they are not just the required ones. `edit` takes one replacement beside its path."""
 
 
 def step_request(request: ModelRequest) -> ModelRequest:
     """The same request, to be answered by one object: a tool with its arguments, or `answer`."""
-    return _constrained(request, _turns(request), step_schema(request.tools), STEP_TOKENS)
+    return msgspec.structs.replace(
+        request,
+        system=_system(request),
+        messages=(*_examples(request), *_turns(request)),
+        tools=(),
+        max_tokens=min(request.max_tokens or STEP_TOKENS, STEP_TOKENS),
+        schema=step_schema(request.tools),
+    )
 
 
 def answer_request(request: ModelRequest) -> ModelRequest:
-    """The request for the answer itself: free text, or what the request's own schema demands."""
-    turns = _turns(request)
-    closing = _closing(request)
-    match turns[-1]:
-        case UserMessage() as last:
-            turns = (*turns[:-1], user_text(f"{last.text()}\n\n{closing}"))
-        case _:
-            turns = (*turns, user_text(closing))
-    return _constrained(request, turns, request.schema, ANSWER_TOKENS)
+    """The request for the answer itself: free text, or what the request's own schema demands.
+
+    A conversation of its own, without steps and examples: asked in the middle of them, small models went on writing steps, or said the
+    request back. What the tools brought comes first and the request last, for the last is what they follow.
+    """
+    room = _room(request) - len(words.ANSWERING)
+    limit = next((limit for limit in RESULT_CHARS if len(_closing(request, limit)) <= room), RESULT_CHARS[-1])
+    closing = user_text(_closing(request, limit))
+    own = _own_words(request)
+    return msgspec.structs.replace(
+        request,
+        system=f"{words.ANSWERING}\n\n{own}" if own else words.ANSWERING,
+        messages=(*_earlier_talk(request, room - len(closing.text())), closing),
+        tools=(),
+        max_tokens=min(request.max_tokens or ANSWER_TOKENS, ANSWER_TOKENS),
+    )
 
 
 def read_step(message: AssistantMessage, call_id: str, request: ModelRequest) -> ToolCall | None:
@@ -105,8 +124,11 @@ def _this_run(messages: Sequence[Message]) -> Sequence[Message]:
 
 
 def _last_word(messages: Sequence[Message]) -> int:
-    places = (index for index in range(len(messages) - 1, -1, -1) if isinstance(messages[index], UserMessage))
-    return next(places, 0)
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if isinstance(message, UserMessage) and message.origin != "system":
+            return index
+    return 0
 
 
 # --- the schema of a step ---
@@ -159,24 +181,19 @@ def _referred(reference: str, root: dict[str, object]) -> object:
 # --- the prompt ---
 
 
-def _constrained(request: ModelRequest, turns: tuple[Message, ...], constraint: dict[str, object] | None, tokens: int) -> ModelRequest:
-    return msgspec.structs.replace(
-        request,
-        system=_system(request),
-        messages=turns,
-        tools=(),
-        max_tokens=min(request.max_tokens or tokens, tokens),
-        schema=constraint,
-    )
-
-
 def _system(request: ModelRequest) -> str:
-    tools = [tool_line(tool.name, list(_offered(tool)), tool.description) for tool in request.tools]
-    tools.append(tool_line(ANSWER, (), "Nothing more to look up or do."))
-    parts = [RULES, "Tools:\n" + "\n".join(tools), "Examples:\n" + "\n".join(example_lines(request.tools))]
+    tools = [words.tool_line(tool.name, list(_offered(tool)), tool.description) for tool in request.tools]
+    tools.append(words.tool_line(ANSWER, (), "no file is needed, or all is known."))
+    parts = [words.RULES, "Tools:\n" + "\n".join(tools)]
     if own := _own_words(request):
         parts.append(f"More about this session:\n{own}")
     return "\n\n".join(parts)
+
+
+def _examples(request: ModelRequest) -> Iterator[Message]:
+    for asked, step in words.example_turns([tool.name for tool in request.tools]):
+        yield user_text(asked)
+        yield AssistantMessage((Text(step),))
 
 
 def _own_words(request: ModelRequest) -> str:
@@ -189,15 +206,43 @@ def _own_words(request: ModelRequest) -> str:
     return _cut(text.strip(), INSTRUCTION_CHARS)
 
 
-def _closing(request: ModelRequest) -> str:
-    """The last line before the answer. It repeats the question, which a small model has lost after a long result."""
-    if request.schema is not None:
-        return schema.told("", request.schema)
+# --- the answer ---
+
+
+def _closing(request: ModelRequest, limit: int) -> str:
+    """What the tools brought in this run, then the request, then what agentcli itself asked for since."""
     run = _this_run(request.messages)
-    asked = run[0].text() if run and isinstance(run[0], UserMessage) else ""
-    if len(run) < 2 or not asked:
-        return "Answer now in plain words, without JSON."
-    return f"Now answer in plain words, without JSON, from the results above: {_cut(asked, 600)}"
+    calls = {call.id: call for message in run if isinstance(message, AssistantMessage) for call in message.calls()}
+    results = [result for message in run if isinstance(message, ToolMessage) for result in message.results]
+    parts = [_brought(result, calls, limit) for result in results]
+    asked = "\n\n".join(message.text() for message in run[:1] if isinstance(message, UserMessage))
+    changed = bool(results) and results[-1].name in CHANGED and not results[-1].is_error
+    parts.append((words.DONE if changed else "") + _cut(asked, REQUEST_CHARS))
+    parts += [message.text() for message in run[1:] if isinstance(message, UserMessage)]
+    if request.schema is not None:
+        parts.append(schema.told("", request.schema))
+    return "\n\n".join(filter(None, parts))
+
+
+def _brought(result: ToolResult, calls: dict[str, ToolCall], limit: int) -> str:
+    call = calls.get(result.call_id)
+    return words.brought(result.name, _arguments(call) if call else {}, _cut(result.text(), limit), failed=result.is_error)
+
+
+def _earlier_talk(request: ModelRequest, room: int) -> tuple[Message, ...]:
+    """What was said before this run, without steps: the latest that there is room for, a person's word first."""
+    kept: list[Message] = []
+    for message in reversed(request.messages[: _last_word(request.messages)]):
+        if isinstance(message, ToolMessage) or not message.text().strip():
+            continue
+        text = _cut(message.text(), TALK_CHARS)
+        room -= len(text)
+        if room < 0 or len(kept) == MOST_TALK:
+            break
+        kept.insert(0, user_text(text) if isinstance(message, UserMessage) else AssistantMessage((Text(text),)))
+    while kept and not isinstance(kept[0], UserMessage):
+        kept.pop(0)
+    return tuple(kept)
 
 
 # --- the history as text ---
@@ -205,12 +250,17 @@ def _closing(request: ModelRequest) -> str:
 
 def _turns(request: ModelRequest) -> tuple[Message, ...]:
     """Messages of plain text, user and assistant in turn, short enough for the model: long results are shortened first, then old runs go."""
-    room = ((request.model.context or SMALL_CONTEXT) - ANSWER_TOKENS) * CHARS_PER_TOKEN - len(_system(request))
+    room = _room(request) - len(_system(request)) - sum(map(_length, _examples(request)))
     for limit in RESULT_CHARS:
         turns = _flat(request.messages, limit)
         if sum(map(_length, turns)) <= room:
             return turns
     return _flat(_this_run(request.messages), RESULT_CHARS[-1])
+
+
+def _room(request: ModelRequest) -> int:
+    """Characters that a prompt may have beside an answer."""
+    return ((request.model.context or SMALL_CONTEXT) - ANSWER_TOKENS) * CHARS_PER_TOKEN - len(_own_words(request))
 
 
 def _length(message: Message) -> int:
@@ -226,8 +276,7 @@ def _flat(messages: Sequence[Message], limit: int) -> tuple[Message, ...]:
             case ToolMessage():
                 _say(turns, "\n\n".join(_result(result, limit) for result in message.results))
             case AssistantMessage():
-                said = "\n".join([*filter(None, [message.text().strip()]), *map(_step, message.calls())])
-                if said:
+                if said := "\n".join(map(_step, message.calls())) or _answered(message.text()):
                     turns.append(AssistantMessage((Text(said),)))
     return tuple(turns)
 
@@ -240,12 +289,16 @@ def _say(turns: list[Message], text: str) -> None:
 
 
 def _step(call: ToolCall) -> str:
-    return json.dumps({"tool": call.name} | _arguments(call), ensure_ascii=False)
+    return words.step(call.name, _arguments(call))
+
+
+def _answered(text: str) -> str:
+    """An earlier answer, in the form of a step, so that all of the model's turns look alike."""
+    return words.step(ANSWER, {"text": _cut(text, TALK_CHARS)}) if text.strip() else ""
 
 
 def _result(result: ToolResult, limit: int) -> str:
-    what = "failed" if result.is_error else "result"
-    return f"{result.name} {what}:\n{_cut(result.text(), limit)}"
+    return words.result(result.name, _cut(result.text(), limit), failed=result.is_error)
 
 
 def _cut(text: str, most: int) -> str:

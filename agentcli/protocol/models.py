@@ -55,10 +55,31 @@ class Quirks(Struct, frozen=True, omit_defaults=True):
     parallel_tool_calls: bool | None = None
     tool_schema: Literal["full", "flat"] = "full"
     """`flat`: `$ref`s inlined, `anyOf` with null reduced, for services that refuse them."""
-    call_ids: Literal["any", "nine"] = "any"
-    """`nine`: ids of tool calls must be nine letters or digits (Mistral)."""
+    call_ids: Literal["any", "nine", "none"] = "any"
+    """`nine`: ids of tool calls must be nine letters or digits (Mistral). `none`: they are not sent (Gemini's wire only)."""
+    effort_as: Literal["level", "budget"] = "level"
+    """`budget`: a level goes out as a number of thinking tokens, for models without levels (Claude before 4.6, Gemini before 3)."""
+    bound_thinking: bool = False
+    """Whether thinking that is sent back is refused once anything before it has changed; the service is then asked to drop it (Claude)."""
+    reasoning_summary: Literal["", "auto", "concise", "detailed"] = "auto"
+    """Which summary of its reasoning a model is asked for (OpenAI Responses); "" for none."""
+    phases: bool = False
+    """Whether earlier answers are marked as commentary or final (OpenAI Responses, GPT-5.3 Codex and later)."""
+    call_signature: str = ""
+    """What stands in for the signature of a call that another model made, where one is demanded (Gemini 3 and later)."""
+    json_schema: Literal["always", "without_tools", "never"] = "always"
+    """When an answer may be constrained to a JSON schema; otherwise the prompt alone asks for it."""
     extra_body: dict[str, object] = field(default_factory=dict)
     """Merged into each request body."""
+
+
+def usual_wire(provider: str, own_address: bool) -> Wire:
+    """The wire of a provider whose block names none, by its name. OpenAI's own service speaks Responses; what answers at an address of one's
+    own (`own_address`) and calls itself `openai` is some compatible server."""
+    if provider == "openai":
+        return "openai-chat" if own_address else "openai-responses"
+    known: dict[str, Wire] = {"anthropic": "anthropic", "google": "gemini", "gemini": "gemini", "azure": "openai-responses"}
+    return known.get(provider, "openai-chat")
 
 
 class Profile(Struct, frozen=True, omit_defaults=True):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from agentcli.protocol.messages import Image, Text
@@ -152,8 +153,56 @@ class Tool(ABC, Generic[Args]):
         return ""
 
 
-class Runner(Protocol):
-    def __call__(self, args: Any, ctx: ToolContext) -> Awaitable[ToolOutcome]: ...
+class Told(Struct, frozen=True):
+    """All that a model is told of a tool."""
+
+    name: str
+    description: str
+    short: str
+    schema: dict[str, object]
+
+
+class Deferred(Tool[Any]):
+    """A tool of which only what models are told is here. Its module, and pydantic with it, is imported at its first call: a run that
+    is waiting for its first answer has better things to do before it has asked."""
+
+    def __init__(self, told: Told, load: Callable[[], Tool[Any]]) -> None:
+        self.name, self.description, self.short = told.name, told.description, told.short
+        self._schema = told.schema
+        self._load = load
+        self._tool: Tool[Any] | None = None
+
+    @property
+    def real(self) -> Tool[Any]:
+        self._tool = self._tool or self._load()
+        return self._tool
+
+    @property
+    def args(self) -> type[Any]:  # type: ignore[override]
+        return self.real.args
+
+    def schema(self) -> dict[str, object]:
+        return self._schema
+
+    def access(self, args: Any) -> Access:
+        return self.real.access(args)
+
+    def title(self, args: Any) -> str:
+        return self.real.title(args)
+
+    async def run(self, args: Any, ctx: ToolContext) -> ToolOutcome:
+        return await self.real.run(args, ctx)
+
+
+def read_manifest(data: bytes) -> tuple[Told, ...]:
+    """What a package ships of its tools, so that none need be imported to be offered."""
+    return msgspec.json.decode(data, type=tuple[Told, ...])
+
+
+def manifest_of(tools: Iterable[Tool[Any]]) -> bytes:
+    """The manifest of real tools, as it is shipped."""
+    told = [Told(tool.name, tool.description, tool.short, tool.schema()) for tool in tools]
+    return msgspec.json.format(msgspec.json.encode(told)) + b"\n"
 
 
 def tidy_schema(schema: dict[str, Any]) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -10,14 +9,16 @@ import msgspec
 
 from agentcli.protocol.messages import AssistantMessage, Image, Message, Text, Thinking, ToolCall, ToolMessage, ToolResult, UserMessage
 from agentcli.protocol.models import Quirks
-from agentcli.protocol.text import utf8
 from agentcli.providers.base import ModelRequest, ToolSpec
 from agentcli.providers.schemas import fits_strict, flat
+from agentcli.providers.translate import arguments_text, described, digest, encode, fitting_id, put, result_text, schema_allowed
+
+__all__ = ["encode", "to_wire"]
 
 WIRE = "openai-chat"
-LONGEST_ID = 40
-"""Characters of a tool call's id that OpenAI accepts."""
-NO_OUTPUT = "(no output)"
+CALL_ID = re.compile(r"(?s).{1,40}")
+"""Ids of tool calls that OpenAI accepts: of 40 characters at most."""
+NINE = re.compile(r"[A-Za-z0-9]{9}")
 
 
 def to_wire(request: ModelRequest, quirks: Quirks) -> dict[str, Any]:
@@ -28,33 +29,17 @@ def to_wire(request: ModelRequest, quirks: Quirks) -> dict[str, Any]:
         body["tools"] = [_tool(tool, quirks) for tool in request.tools]
         if quirks.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = quirks.parallel_tool_calls
-    if request.schema is not None:
+    if request.schema is not None and schema_allowed(request, quirks):
         schema = {"name": "answer", "strict": fits_strict(request.schema), "schema": request.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.max_tokens is not None:
         body[quirks.max_tokens_field] = request.max_tokens
     if request.effort and quirks.effort_field:
-        _put(body, quirks.effort_field, request.effort)
+        put(body, quirks.effort_field, request.effort)
     body["stream"] = True
     if quirks.stream_usage:
         body["stream_options"] = {"include_usage": True}
     return {**body, **quirks.extra_body}
-
-
-def encode(body: dict[str, Any]) -> bytes:
-    """JSON. Half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD."""
-    try:
-        return msgspec.json.encode(body)
-    except UnicodeEncodeError:
-        return utf8(json.dumps(body, ensure_ascii=False, default=msgspec.json.decode)).encode()
-
-
-def _put(body: dict[str, Any], path: str, value: object) -> None:
-    """`reasoning.effort` stands for a field in an object."""
-    *outer, last = path.split(".")
-    for key in outer:
-        body = body.setdefault(key, {})
-    body[last] = value
 
 
 def _tool(tool: ToolSpec, quirks: Quirks) -> dict[str, Any]:
@@ -101,11 +86,6 @@ def _user_part(part: Text | Image, sees: bool) -> dict[str, Any] | None:
     return {"type": "text", "text": described(part)}
 
 
-def described(image: Image) -> str:
-    """An image for a model without eyes."""
-    return f"[image: {image.note or image.media_type}]"
-
-
 def _plain_where_only_text(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
     if any(part["type"] != "text" for part in parts):
         return parts
@@ -135,42 +115,19 @@ def _call(call: ToolCall, quirks: Quirks) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "id": _call_id(call.id, quirks),
         "type": "function",
-        "function": {"name": call.name, "arguments": _arguments(call.arguments)},
+        "function": {"name": call.name, "arguments": arguments_text(call.arguments)},
     }
     if call.opaque and call.wire == WIRE:
         entry["extra_content"] = msgspec.Raw(call.opaque.encode())
     return entry
 
 
-def _arguments(text: str) -> str:
-    """Services refuse a history whose arguments are no JSON object; what the model wrote is kept inside one, so that it sees its mistake."""
-    if not text.strip():
-        return "{}"
-    try:
-        if isinstance(msgspec.json.decode(text), dict):
-            return text
-    except (ValueError, RecursionError):
-        pass
-    return msgspec.json.encode({"invalid_json": utf8(text)}).decode()
-
-
 def _call_id(name: str, quirks: Quirks) -> str:
     """Ids of other wires, and of services with other rules, are translated; the same id always to the same."""
     if quirks.call_ids == "nine":
-        return name if re.fullmatch(r"[A-Za-z0-9]{9}", name) else _digest(name)[:9]
-    return name if 0 < len(name) <= LONGEST_ID else f"call_{_digest(name)[:24]}"
-
-
-def _digest(text: str) -> str:
-    from hashlib import sha256
-
-    return sha256(text.encode("utf-8", "replace")).hexdigest()
+        return name if NINE.fullmatch(name) else digest(name)[:9]
+    return fitting_id(name, CALL_ID, "call_")
 
 
 def _result(result: ToolResult, quirks: Quirks) -> dict[str, Any]:
-    text = "\n".join(part.text if isinstance(part, Text) else described(part) for part in result.content)
-    if not text.strip():
-        text = NO_OUTPUT
-    if result.is_error and not text.lower().startswith("error"):
-        text = f"Error: {text}"
-    return {"role": "tool", "tool_call_id": _call_id(result.call_id, quirks), "content": text}
+    return {"role": "tool", "tool_call_id": _call_id(result.call_id, quirks), "content": result_text(result)}

@@ -21,6 +21,7 @@ from agentcli.protocol.errors import (
     ProviderError,
     RateLimited,
     RequestRejected,
+    StreamBroken,
     Unavailable,
 )
 from agentcli.protocol.text import clean
@@ -34,11 +35,16 @@ SHORTEST_SECRET = 6
 
 OVERFLOW = (
     r"context[_ ]length|context[_ ]window|context size|maximum context|prompt is too long|too many (?:input )?tokens|input is too long"
-    r"|input token count|reduce the length of the (?:messages|prompt)|exceed(?:s|ed)? the (?:model'?s )?maximum (?:number of )?(?:input )?tokens"
+    r"|exceed context limit|input token count|reduce the length of the (?:messages|prompt)"
+    r"|exceed(?:s|ed)? the (?:model'?s )?maximum (?:number of )?(?:input )?tokens"
 )
+WRONG_KEY = r"api_key_invalid|api key not valid|api key expired"
+"""Google answers a wrong key with 400."""
 SPENT = r"insufficient_quota|billing_hard_limit|credit balance is too low|insufficient balance"
 WORDS: tuple[tuple[str, int], ...] = (
+    (r"context_length|context_window", 400),
     (r"rate.?limit|too_many_requests|resource_exhausted|quota|throttl", 429),
+    (r"billing|payment", 402),
     (r"overloaded|unavailable|server_error|internal|timeout|api_error|upstream", 503),
     (r"authentication|permission|api_key|unauthori|forbidden", 401),
     (r"invalid|not_found|bad_request|too_large|unsupported|unprocessable", 400),
@@ -72,6 +78,8 @@ class Said:
     message: str = ""
     kind: str = ""
     status: int | None = None
+    wait: float | None = None
+    """Seconds that its words, not its headers, ask to wait."""
 
 
 def from_answer(source: Source, status: int, headers: Mapping[str, str], body: bytes, reason: str = "") -> ProviderError:
@@ -80,6 +88,8 @@ def from_answer(source: Source, status: int, headers: Mapping[str, str], body: b
         return redirected(source, status, headers.get("location", ""))
     said = said_in(body)
     wait = retry_after(headers)
+    if wait is None:
+        wait = said.wait
     words = source.tidy(said.message) or source.tidy(reason) or "no reason given"
     return _error(source, status, said, f"{source.provider} answered {status}: {words}", wait)
 
@@ -89,7 +99,7 @@ def from_object(source: Source, error: object, status: int | None = None) -> Pro
     said = said_of(error)
     words = source.tidy(said.message) or "no reason given"
     found = said.status or status
-    return _error(source, found, said, f"{source.provider} reported an error{f' {found}' if found else ''}: {words}", None)
+    return _error(source, found, said, f"{source.provider} reported an error{f' {found}' if found else ''}: {words}", said.wait)
 
 
 def redirected(source: Source, status: int, location: str) -> ProviderError:
@@ -115,6 +125,17 @@ def not_this_wire(source: Source, what: str, status: int | None = 200, *, retrya
     )
 
 
+def broken(source: Source) -> StreamBroken:
+    """The answer stopped without saying that it is whole."""
+    return StreamBroken(f"{source.provider}: the answer stopped before it was complete.", provider=source.provider, hint="Try again.")
+
+
+def broke_off(source: Source, word: str) -> StreamBroken:
+    """The service itself says that it could not finish, and how it calls that."""
+    text = f"{source.provider}: the service broke off the answer ({source.tidy(word)})."
+    return StreamBroken(text, provider=source.provider, hint="Try again.")
+
+
 def _error(source: Source, status: int | None, said: Said, message: str, wait: float | None) -> ProviderError:
     known = status if status is not None and status >= 400 else _status_by_words(said.kind)
     kind, hint = _class_and_hint(source, known, said)
@@ -137,6 +158,8 @@ def _error(source: Source, status: int | None, said: Said, message: str, wait: f
 def _class_and_hint(source: Source, status: int, said: Said) -> tuple[type[ProviderError], str]:
     if status in (400, 413, 422, 500) and _speaks_of(OVERFLOW, said):
         return ContextOverflow, "Compact the conversation, start a new one, or use a model with a larger context."
+    if status == 400 and _speaks_of(WRONG_KEY, said):
+        status = 401
     match status:
         case 401 | 403:
             return AuthenticationFailed, source.key_hint or f"Check the apiKey of provider '{source.provider}': agentcli config show"
@@ -186,7 +209,7 @@ def said_of(error: object) -> Said:
     if isinstance(inner, dict | list):
         return said_of(inner)
     kind = " ".join(str(error[key]) for key in ("type", "code", "status") if error.get(key)).lower()
-    return Said(_message(error), kind, _status(error))
+    return Said(_message(error), kind, _status(error), _wait(error))
 
 
 def _message(error: dict[str, Any]) -> str:
@@ -217,6 +240,19 @@ def _status(error: dict[str, Any]) -> int | None:
         if isinstance(value, int) and 400 <= value < 600:
             return value
     return None
+
+
+def _wait(error: dict[str, Any]) -> float | None:
+    """Seconds from Google's `RetryInfo`, or from OpenAI's sentence "Please try again in 1.2s" (or 120ms)."""
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict) and isinstance(delay := detail.get("retryDelay"), str):
+            wait = _number(delay.removesuffix("s"))
+            return None if wait is None else _bounded(wait)
+    found = re.search(r"try again in (\d{1,9}(?:\.\d{1,9})?)(ms|s)\b", str(error.get("message") or "")[:MOST_READ])
+    if found is None:
+        return None
+    return _bounded(float(found[1]) / (1000 if found[2] == "ms" else 1))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

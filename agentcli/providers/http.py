@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from agentcli.protocol.errors import ConfigError, ProviderError, RequestRejected, StreamBroken, Unavailable
+from agentcli.protocol.errors import ConfigError, ProviderError, RequestRejected, Unavailable
 from agentcli.protocol.models import ProviderSpec
 from agentcli.providers.clients import CONNECT_S, Clients, NoClient, load_httpx
-from agentcli.providers.failures import Source, from_answer, not_this_wire, said_in, sentence
+from agentcli.providers.failures import Source, broken, from_answer, not_this_wire, said_in, sentence
 from agentcli.providers.sse import BOM, Decoder, EventTooLarge, SSEvent
 from agentcli.providers.watch import Limits, Watch
 from agentcli.version import __version__
@@ -244,11 +244,6 @@ def _failed(call: Outgoing, watch: Watch, error: Exception) -> ProviderError:
 
 _CONNECT_HINT = "Check that the service runs, the network, the proxy variables and the provider's baseUrl."
 _TLS_HINT = "Behind a proxy with a certificate of its own, name its CA file in SSL_CERT_FILE."
-
-
-def broken(source: Source) -> StreamBroken:
-    """The answer stopped without saying that it is whole."""
-    return StreamBroken(f"{source.provider}: the answer stopped before it was complete.", provider=source.provider, hint="Try again.")
 
 
 def _reason(error: BaseException) -> tuple[str, bool]:

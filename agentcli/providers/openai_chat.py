@@ -5,31 +5,23 @@ How services that call themselves compatible differ is data: `Quirks` of the pro
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from agentcli.protocol.errors import InvalidResponse, StreamBroken, Unavailable
 from agentcli.protocol.messages import StopReason
-from agentcli.protocol.models import ProviderSpec, Quirks, Usage
-from agentcli.protocol.text import utf8
-from agentcli.providers.base import ModelRequest, ServedPart, StopPart, StreamPart, TextPart, ThinkingPart, UsagePart
-from agentcli.providers.call_pieces import CallPieces
-from agentcli.providers.chat_request import encode, to_wire
-from agentcli.providers.clients import Clients
-from agentcli.providers.failures import Source, from_object, not_this_wire
-from agentcli.providers.http import Outgoing, broken, fetch, host_of, stream_sse
-from agentcli.providers.presets import key_hint
+from agentcli.protocol.models import Quirks, Usage
+from agentcli.providers import answering
+from agentcli.providers.answering import Answering, finish, shown
+from agentcli.providers.base import ModelRequest, StreamPart, TextPart, ThinkingPart, UsagePart
+from agentcli.providers.chat_request import to_wire
+from agentcli.providers.failures import broke_off, from_object, not_this_wire
+from agentcli.providers.over_http import OverHttp
 from agentcli.providers.sse import SSEvent
-from agentcli.providers.watch import Limits
 
-AFTER_STOP_S = 2.0
-"""An answer that gave its finish reason is whole; usage is awaited this long, for some services then leave the connection open."""
+__all__ = ["ChatState", "Chunk", "OpenAIChat", "decoded", "finish", "from_wire"]
 
 FINISH: dict[str, StopReason] = {
     "stop": "end", "end_turn": "end", "eos": "end", "stop_sequence": "end",
@@ -93,25 +85,14 @@ class Chunk(Struct):
     error: Any = None
 
 
-class _Ids(Struct):
-    data: list[dict[str, Any]] | None = None
-    models: list[dict[str, Any]] | None = None
-
-
 _CHUNK = msgspec.json.Decoder(Chunk, strict=False)
 
 
 @dataclass
-class ChatState:
+class ChatState(Answering):
     """What one stream has said so far."""
 
-    source: Source
-    quirks: Quirks
-    calls: CallPieces = field(default_factory=CallPieces)
-    served: str = ""
-    stop: StopReason | None = None
-    note: str = ""
-    refused: bool = False
+    quirks: Quirks = field(default_factory=Quirks)
 
 
 # --- answer to parts ---
@@ -121,14 +102,12 @@ def from_wire(chunk: Chunk, state: ChatState) -> list[StreamPart]:
     """The parts that one chunk brings.
 
     Raises:
-        ProviderError: the chunk is an error object, or says that the service could not finish.
+        ProviderError: the chunk is an error object.
     """
     if chunk.error:
         raise from_object(state.source, chunk.error)
     parts: list[StreamPart] = []
-    if chunk.model and not state.served:
-        state.served = chunk.model
-        parts.append(ServedPart(chunk.model))
+    state.serves(chunk.model, parts)
     usage = chunk.usage
     for choice in chunk.choices or ():
         if choice.index:
@@ -141,25 +120,6 @@ def from_wire(chunk: Chunk, state: ChatState) -> list[StreamPart]:
     if usage is not None:
         parts.append(UsagePart(_usage(usage)))
     return parts
-
-
-def finish(state: ChatState) -> list[StreamPart]:
-    """The last part of an answer that is whole.
-
-    Raises:
-        StreamBroken: it gave no finish reason.
-        InvalidResponse: a tool call was never named.
-    """
-    if state.stop is None:
-        raise broken(state.source)
-    if state.calls.nameless:
-        raise not_this_wire(state.source, "with a tool call that has no name", retryable=True)
-    reason = state.stop
-    if state.refused and reason in ("end", "content_filter"):
-        reason = "refusal"
-    elif reason in ("end", "tool_calls"):
-        reason = "tool_calls" if state.calls else "end"
-    return [StopPart(reason, state.note)]
 
 
 def _delta(delta: dict[str, Any], state: ChatState, parts: list[StreamPart]) -> None:
@@ -220,11 +180,9 @@ def _converted(value: Any, kind: Any, state: ChatState) -> Any:
 def _finish_reason(word: str, state: ChatState) -> None:
     reason = word.lower()
     if reason in FAILED:
-        raise StreamBroken(
-            f"{state.source.provider}: the service broke off the answer ({reason}).", provider=state.source.provider, hint="Try again."
-        )
-    state.stop = FINISH.get(reason, "end")
-    state.note = "" if reason in FINISH else state.source.tidy(word)
+        state.failure = broke_off(state.source, reason)
+    else:
+        state.ended(reason if reason in FINISH else word, FINISH)
 
 
 def _usage(counts: TokenCounts) -> Usage:
@@ -249,92 +207,26 @@ def decoded(event: SSEvent, state: ChatState) -> Chunk:
         InvalidResponse: it is none.
         ProviderError: it is an error in a form of its own.
     """
-    try:
-        chunk = _CHUNK.decode(event.data)
-    except (ValueError, RecursionError):
-        chunk = _decoded_again(event, state)
-    if event.event == "error" and not chunk.error:
-        raise from_object(state.source, json.loads(event.data.decode("utf-8", "replace")))
+    chunk = answering.decoded(_CHUNK, event, state.source, "chunk of a chat completion")
     if event.whole and not chunk.choices and not chunk.error:
-        raise not_this_wire(state.source, f"with JSON that is no chat completion: {_shown(event, state)}")
+        raise not_this_wire(state.source, f"with JSON that is no chat completion: {shown(event, state.source)}")
     return chunk
 
 
-def _decoded_again(event: SSEvent, state: ChatState) -> Chunk:
-    """Broken UTF-8 and halves of surrogate pairs are no reason to lose an answer: they become U+FFFD."""
-    try:
-        text = json.dumps(json.loads(event.data.decode("utf-8", "replace")), ensure_ascii=False)
-        return _CHUNK.decode(utf8(text))
-    except (ValueError, RecursionError):
-        raise not_this_wire(state.source, f"with data that is no chunk of a chat completion: {_shown(event, state)}") from None
+class OpenAIChat(OverHttp[ChatState]):
+    """A service that speaks chat completions."""
 
+    def begin(self, request: ModelRequest) -> ChatState:
+        return ChatState(self._source, self.quirks(request))
 
-def _shown(event: SSEvent, state: ChatState) -> str:
-    return state.source.tidy(event.data.decode("utf-8", "replace"))
+    def body(self, request: ModelRequest) -> dict[str, Any]:
+        return to_wire(request, self.quirks(request))
 
+    def url(self, request: ModelRequest) -> str:
+        return self.at("/chat/completions", "/chat/completions")
 
-class OpenAIChat:
-    """A service that speaks chat completions. `clients` are shared with other providers; without them it makes and closes its own."""
+    def models_url(self) -> str:
+        return self.at("/models", "/chat/completions")
 
-    def __init__(self, spec: ProviderSpec, clients: Clients | None = None) -> None:
-        """Raises ConfigError where the provider's address is missing or none."""
-        self.spec = spec
-        self._clients = clients or Clients()
-        self._owns_clients = clients is None
-        key = self._key()
-        self._source = Source(spec.name, host_of(spec), (key, *spec.headers.values()), key_hint(spec.name, sent=bool(key)))
-
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamPart, None]:
-        """The answer's parts, the `StopPart` last.
-
-        Raises:
-            ProviderError: nothing else.
-        """
-        quirks = request.model.quirks or self.spec.quirks
-        state = ChatState(self._source, quirks)
-        limits = Limits(request.first_byte_s, request.idle_s, request.total_s)
-        call = Outgoing(self._source, self._url("/chat/completions"), self._headers(), encode(to_wire(request, quirks)), limits)
-        try:
-            async with aclosing(stream_sse(self._clients, call)) as batches:
-                async for batch in batches:
-                    for event in batch:
-                        for part in from_wire(decoded(event, state), state):
-                            yield part
-                    if state.stop is not None:
-                        limits.idle_s = AFTER_STOP_S
-        except (Unavailable, StreamBroken, InvalidResponse):
-            if state.stop is None:
-                raise
-        for part in finish(state):
-            yield part
-
-    async def list_models(self) -> tuple[str, ...]:
-        """The ids that the service says it serves, in its order.
-
-        Raises:
-            ProviderError: nothing else.
-        """
-        body = await fetch(self._clients, Outgoing(self._source, self._url("/models"), self._headers(), None, Limits(30.0, 30.0, 60.0)))
-        try:
-            found = msgspec.json.decode(body, type=_Ids)
-        except ValueError:
-            raise not_this_wire(self._source, "with no list of models") from None
-        names = (entry.get("id") or entry.get("name") for entry in found.data or found.models or ())
-        return tuple(name for name in names if isinstance(name, str))
-
-    async def aclose(self) -> None:
-        if self._owns_clients:
-            await self._clients.aclose()
-
-    def _key(self) -> str:
-        return self.spec.api_key.reveal().strip() if self.spec.api_key else ""
-
-    def _headers(self) -> dict[str, str]:
-        key = self._key()
-        own = {"authorization": f"Bearer {key}"} if key else {}
-        return {**own, **{name.lower(): value for name, value in self.spec.headers.items()}}
-
-    def _url(self, path: str) -> str:
-        """The base URL and a path, the base's own query kept (`?api-version=…`)."""
-        base, mark, query = self.spec.base_url.partition("?")
-        return f"{base.rstrip('/').removesuffix('/chat/completions')}{path}{mark}{query}"
+    def parts(self, event: SSEvent, state: ChatState) -> list[StreamPart]:
+        return from_wire(decoded(event, state), state)

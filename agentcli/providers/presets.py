@@ -1,17 +1,19 @@
 """Services that are ready once their usual key variable is set, and servers of one's own machine that need none. Data; nothing is reached here.
 
 Contexts and prices: the services' own pages as collected by the genai-prices package 0.2.3, November 2026. A price that depends on the hour or on
-the length of the prompt is left out (unknown is better than wrong), or the context stands at the length up to which the price holds.
+the length of the prompt is left out (unknown is better than wrong), or the context stands at the length up to which the price holds. Levels of
+effort, limits of output, and what a model demands: the services' pages of the same month.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from agentcli.protocol.models import Cost, ModelSpec, ProviderSpec, Quirks
+from agentcli.protocol.models import Cost, ModelSpec, ProviderSpec, Quirks, Wire
 from agentcli.protocol.secrets import Secret
 from agentcli.providers.clients import is_own_machine
 
@@ -33,6 +35,13 @@ class Service(NamedTuple):
     default: str
     models: tuple[ModelSpec, ...]
     quirks: Quirks = Quirks()
+    wire: Wire = "openai-chat"
+    other_keys: tuple[str, ...] = ()
+    """Variables that are looked at where `key` is not set."""
+    address: str = ""
+    """The variable of the address, for a service without one of its own; `{}` in `url` stands for what it holds."""
+    chat: Quirks | None = None
+    """How it speaks openai-chat at the same address, where that is not its `wire`."""
 
     @property
     def url_variables(self) -> tuple[str, ...]:
@@ -44,35 +53,64 @@ def presets_from(environ: Mapping[str, str]) -> list[Preset]:
     """The services whose key variable is set, in the order of `services()`. The key goes into a `Secret` and nowhere else."""
     found = []
     for service in services():
-        key = environ.get(service.key, "").strip()
+        key = next((key for name in (service.key, *service.other_keys) if (key := environ.get(name, "").strip())), "")
+        if service.address and not environ.get(service.address, "").strip():
+            continue
         if key:
             found.append(_ready(service, key, environ))
     return found
 
 
 def _ready(service: Service, key: str, environ: Mapping[str, str]) -> Preset:
-    custom = next((url for name in service.url_variables if (url := environ.get(name, "").strip().rstrip("/"))), "")
-    if custom and custom != service.url:
-        spec = ProviderSpec(service.name, base_url=custom, api_key=Secret(key), remote=not is_own_machine(custom))
-        return Preset(spec, (), "")
-    spec = ProviderSpec(service.name, base_url=service.url, api_key=Secret(key), quirks=service.quirks)
+    url = service.url.format(environ.get(service.address, "").strip().rstrip("/")) if service.address else service.url
+    custom = next((found for name in service.url_variables if (found := environ.get(name, "").strip().rstrip("/"))), "")
+    if custom and custom != url:
+        wire: Wire = "openai-chat" if service.chat else service.wire  # what calls itself OpenAI elsewhere is some compatible server
+        return Preset(ProviderSpec(service.name, wire, custom, Secret(key), remote=not is_own_machine(custom)), (), "")
+    spec = ProviderSpec(service.name, service.wire, url, Secret(key), quirks=service.quirks)
     return Preset(spec, service.models, service.default)
 
 
 def filled(spec: ProviderSpec) -> ProviderSpec:
     """A declared provider with what is known of the service of that name: its address, and its quirks where none were declared."""
     service = _named(spec.name)
-    if service is None or spec.wire != "openai-chat" or (spec.base_url and spec.base_url.rstrip("/") != service.url):
+    if service is None or service.address or (spec.base_url and spec.base_url.rstrip("/") != service.url):
         return spec
-    quirks = service.quirks if spec.quirks == Quirks() else spec.quirks
+    known = service.quirks if spec.wire == service.wire else service.chat if spec.wire == "openai-chat" else None
+    if known is None:
+        return spec
+    quirks = known if spec.quirks == Quirks() else spec.quirks
     remote = spec.remote and not is_own_machine(service.url)
     return msgspec.structs.replace(spec, base_url=service.url, quirks=quirks, remote=remote)
+
+
+def known_models(name: str) -> tuple[ModelSpec, ...]:
+    """The models that a service of this name is known to have, at its own address."""
+    service = _named(name)
+    return service.models if service else ()
+
+
+def with_known(model: ModelSpec) -> ModelSpec:
+    """A declared model of a service at its own address, with what is known of it where the declaration says nothing."""
+    known = next((found for found in known_models(model.provider) if found.id == (model.sent_as or model.id)), None)
+    if known is None:
+        return model
+    quirks = model.quirks or (known.quirks if model.wire == known.wire else None)
+    return msgspec.structs.replace(
+        model,
+        name=model.name or known.name,
+        effort=model.effort or known.effort,
+        context=model.context or known.context,
+        output=model.output or known.output,
+        cost=model.cost or known.cost,
+        quirks=quirks,
+    )
 
 
 def key_hint(name: str, *, sent: bool) -> str:
     """What to do where a service refuses the key, or was sent none."""
     service = _named(name)
-    variable = service.key if service else ""
+    variable = " or ".join((service.key, *service.other_keys)) if service else ""
     place = f'apiKey in providers "{name}" of the config'
     if variable:
         place = f"{variable}, or {place}"
@@ -85,7 +123,10 @@ def _named(name: str) -> Service | None:
 
 def services() -> tuple[Service, ...]:
     """The services, in the order in which they are preferred where several keys are set."""
-    return (_openai(), _openrouter(), _groq(), _mistral(), _deepseek(), _xai(), _together(), _fireworks(), _cerebras())
+    return (
+        _openai(), _anthropic(), _google(), _openrouter(), _groq(), _mistral(), _deepseek(), _xai(), _together(), _fireworks(), _cerebras(),
+        _azure(),
+    )  # fmt: skip
 
 
 def own_servers() -> tuple[Service, ...]:
@@ -98,8 +139,13 @@ def own_servers() -> tuple[Service, ...]:
     )
 
 
-def _of(provider: str, models: Iterable[ModelSpec]) -> tuple[ModelSpec, ...]:
-    return tuple(msgspec.structs.replace(model, provider=provider) for model in models)
+def _of(provider: str, models: Iterable[ModelSpec], wire: Wire = "openai-chat") -> tuple[ModelSpec, ...]:
+    return tuple(msgspec.structs.replace(model, provider=provider, wire=wire) for model in models)
+
+
+def _until(last: datetime.date, cost: Cost, then: Cost) -> Cost:
+    """The price today, where the service has said until which day it holds and what comes then."""
+    return cost if datetime.date.today() <= last else then
 
 
 def _model(
@@ -129,28 +175,86 @@ def _model(
 
 
 def _openai() -> Service:
-    """Newer OpenAI models take tools on this wire only without reasoning (effort `none`); some (gpt-6.1-sol) not at all, and are left out."""
-    quirks = Quirks(max_tokens_field="max_completion_tokens")
-    reasoning = Quirks(max_tokens_field="max_completion_tokens", system_role="developer")
-    levels = "minimal low medium high"
+    """From GPT-5.4 on OpenAI's models take tools on the chat wire only without reasoning, GPT-6 Astra and GPT-6.1 Sol not at all: all of them are
+    asked over Responses. Above 272,000 tokens of prompt everything costs more.
+    """
+    levels = "low medium high xhigh max"
+    phases = Quirks(phases=True)
     models = (
-        _model("gpt-5", "GPT-5", 400_000, 128_000, Cost(1.25, 10, 0.125), effort=levels, image_input=True, quirks=reasoning),
-        _model("gpt-5-mini", "GPT-5 mini", 400_000, 128_000, Cost(0.25, 2, 0.025), effort=levels, image_input=True, quirks=reasoning),
-        _model("gpt-5-nano", "GPT-5 nano", 400_000, 128_000, Cost(0.05, 0.4, 0.005), effort=levels, image_input=True, quirks=reasoning),
-        _model(
-            "gpt-6-sol", "GPT-6 Sol", 272_000, 128_000, Cost(2, 10, 0.2, 2.5),
-            effort="none", default_effort="none", image_input=True, quirks=reasoning,
-        ),
-        _model(
-            "gpt-6-luna", "GPT-6 Luna", 272_000, 128_000, Cost(0.1, 0.5, 0.01, 0.125),
-            effort="none", default_effort="none", image_input=True, quirks=reasoning,
-        ),
+        _model("gpt-6.1-sol", "GPT-6.1 Sol", 272_000, 128_000, Cost(2, 10, 0.1, 2.5), effort=levels, image_input=True, quirks=phases),
+        _model("gpt-6.1-terra", "GPT-6.1 Terra", 272_000, 128_000, Cost(1, 5, 0.05, 1.25), effort=f"none {levels}", image_input=True, quirks=phases),
+        _model("gpt-6-astra", "GPT-6 Astra", 272_000, 128_000, Cost(10, 50, 1, 12.5), effort=levels, image_input=True, quirks=phases),
+        _model("gpt-6-sol", "GPT-6 Sol", 272_000, 128_000, Cost(2, 10, 0.2, 2.5), effort=f"none {levels}", image_input=True, quirks=phases),
+        _model("gpt-6-luna", "GPT-6 Luna", 272_000, 128_000, Cost(0.1, 0.5, 0.01, 0.125), effort=f"none {levels}", image_input=True, quirks=phases),
+        _model("gpt-5", "GPT-5", 400_000, 128_000, Cost(1.25, 10, 0.125), effort="minimal low medium high", image_input=True),
+        _model("gpt-5-mini", "GPT-5 mini", 400_000, 128_000, Cost(0.25, 2, 0.025), effort="minimal low medium high", image_input=True),
+        _model("gpt-5-nano", "GPT-5 nano", 400_000, 128_000, Cost(0.05, 0.4, 0.005), effort="minimal low medium high", image_input=True),
         _model("gpt-4.1", "GPT-4.1", 1_000_000, 32_768, Cost(2, 8, 0.5), image_input=True),
         _model("gpt-4.1-mini", "GPT-4.1 mini", 1_000_000, 32_768, Cost(0.4, 1.6, 0.1), image_input=True),
         _model("gpt-4o", "GPT-4o", 128_000, 16_384, Cost(2.5, 10, 1.25), image_input=True),
         _model("gpt-4o-mini", "GPT-4o mini", 128_000, 16_384, Cost(0.15, 0.6, 0.075), image_input=True),
+    )
+    return Service(
+        "openai", "OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-6.1-sol", _of("openai", models, "openai-responses"),
+        wire="openai-responses", chat=Quirks(max_tokens_field="max_completion_tokens"),
     )  # fmt: skip
-    return Service("openai", "OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-5", _of("openai", models), quirks)
+
+
+def _anthropic() -> Service:
+    """Since Fable 5.1 thinking is bound to what came before it, which a compaction or another system prompt changes. Haiku 5.5 costs five times
+    as much above 100,000 tokens of prompt."""
+    bound, budgets = Quirks(bound_thinking=True), Quirks(effort_as="budget")
+    levels = "low medium high xhigh max"
+    models = (
+        _model("claude-sonnet-5-5", "Claude Sonnet 5.5", 1_000_000, 128_000, Cost(2, 10, 0.1, 2.5), effort=levels, image_input=True),
+        _model("claude-opus-5-5", "Claude Opus 5.5", 1_000_000, 128_000, Cost(4, 20, 0.2, 5), effort=levels, image_input=True),
+        _model("claude-fable-5-2", "Claude Fable 5.2", 1_000_000, 128_000, Cost(8, 40, 0.2, 10), effort=levels, image_input=True),
+        _model("claude-haiku-5-5", "Claude Haiku 5.5", 100_000, 128_000, Cost(0.1, 0.5, 0.01, 0.125), effort=levels, image_input=True),
+        _model(
+            "claude-opus-4-6", "Claude Opus 4.6 (Thinking)", 1_000_000, 128_000, Cost(5, 25, 0.5, 6.25),
+            effort="low medium high max", image_input=True, quirks=Quirks(),
+        ),
+        _model(
+            "claude-sonnet-4-6", "Claude Sonnet 4.6 (Thinking)", 1_000_000, 64_000, Cost(3, 15, 0.3, 3.75),
+            effort="low medium high max", image_input=True, quirks=Quirks(),
+        ),
+        _model(
+            "claude-haiku-4-5", "Claude Haiku 4.5", 200_000, 64_000, Cost(1, 5, 0.1, 1.25),
+            effort="low medium high", image_input=True, quirks=budgets,
+        ),
+    )  # fmt: skip
+    url = "https://api.anthropic.com"
+    return Service("anthropic", "ANTHROPIC_API_KEY", url, "claude-sonnet-5-5", _of("anthropic", models, "anthropic"), bound, "anthropic")
+
+
+def _google() -> Service:
+    """Gemini 3 and later demand a signature with each call, also with one that another model made. What is sold at an introductory price says
+    until when. Gemini 3.1 Pro costs twice as much above 200,000 tokens of prompt.
+    """
+    flash = _until(datetime.date(2026, 12, 31), Cost(0.75, 3.75, 0.075), Cost(1.5, 7.5, 0.15))
+    argon = _until(datetime.date(2026, 11, 30), Cost(2, 10, 0.1), Cost(4, 20, 0.2))
+    levels = "low medium high"
+    models = (
+        _model("gemini-3.8-flash", "Gemini 3.8 Flash", 1_000_000, 65_536, flash, effort=levels, image_input=True),
+        _model("gemini-4-argon", "Gemini 4 Argon", 1_048_576, 65_536, argon, effort=levels, image_input=True),
+        _model("gemini-3.1-pro-preview", "Gemini 3.1 Pro", 200_000, 65_536, Cost(2, 12, 0.2), effort=levels, image_input=True),
+        _model("gemini-3.6-flash", "Gemini 3.6 Flash", 1_000_000, 65_536, flash, effort=f"minimal {levels}", image_input=True),
+        _model(
+            "gemini-3.5-flash-lite", "Gemini 3.5 Flash-Lite", 1_000_000, 65_536, Cost(0.3, 2.5, 0.03),
+            effort=f"minimal {levels}", image_input=True,
+        ),
+    )  # fmt: skip
+    quirks = Quirks(call_signature="skip_thought_signature_validator")
+    url = "https://generativelanguage.googleapis.com/v1beta"
+    return Service(
+        "google", "GEMINI_API_KEY", url, "gemini-3.8-flash", _of("google", models, "gemini"), quirks, "gemini", ("GOOGLE_API_KEY",)
+    )
+
+
+def _azure() -> Service:
+    """Every account has an address of its own, and what it can be asked for are its deployments, by the names that it gave them."""
+    url = "{}/openai/v1"
+    return Service("azure", "AZURE_OPENAI_API_KEY", url, "", (), wire="openai-responses", address="AZURE_OPENAI_ENDPOINT")
 
 
 def _openrouter() -> Service:

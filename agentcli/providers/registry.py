@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
+from msgspec.structs import replace
+
 from agentcli.protocol.errors import ConfigError, UnknownModel
 from agentcli.protocol.models import ModelRef, ModelSpec, ProviderSpec, Wire
 from agentcli.protocol.names import nearest
@@ -15,20 +17,28 @@ from agentcli.providers.presets import filled
 
 WIRES: Mapping[str, tuple[str, str]] = {
     "openai-chat": ("openai_chat", "OpenAIChat"),
+    "openai-responses": ("openai_responses", "OpenAIResponses"),
+    "anthropic": ("anthropic", "Anthropic"),
+    "gemini": ("gemini", "Gemini"),
     "scripted": ("scripted", "ScriptedProvider"),
     "local": ("local", "LocalProvider"),
 }
 """Wire to module and class; a module is imported when its wire is first used."""
-OVER_HTTP = frozenset({"openai-chat"})
+OVER_HTTP = frozenset({"openai-chat", "openai-responses", "anthropic", "gemini"})
 """The wires whose class takes shared clients."""
 
 
-def connect(spec: ProviderSpec, clients: Clients | None = None) -> Provider:
-    """A provider for the service. It closes `clients` only where it made them itself.
+def connect(spec: ProviderSpec, clients: Clients | None = None, wires: Iterable[Wire] = ()) -> Provider:
+    """A provider for the service. It closes `clients` only where it made them itself. `wires` are those of its models: where they are not all
+    the service's own, each request goes over its model's.
 
     Raises:
         ConfigError: the wire is not there, an address is missing, or a script cannot be read.
     """
+    if others := sorted({*wires} - {spec.wire}):
+        from agentcli.providers.many import ManyWires
+
+        return ManyWires({wire: connect(replace(spec, wire=wire), clients) for wire in (spec.wire, *others)}, spec.wire)
     if spec.wire not in WIRES:
         raise ConfigError(
             f"provider '{spec.name}': wire '{spec.wire}' is not available.",

@@ -13,24 +13,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentcli.protocol.errors import ConfigError
-from agentcli.safety.files import ALLOWED, BYPASS, Kind, allow_flag, judge_path, place
+from agentcli.safety.confinement import confine
+from agentcli.safety.files import BYPASS, Kind, allow_flag, judge_path
 from agentcli.safety.findings import Redirect, Script, Simple
 from agentcli.safety.gits import git_plain
 from agentcli.safety.paths import inside
 from agentcli.safety.patterns import Match, Place, Rule, Side, parse_rules
 from agentcli.safety.policy import Policy, Verdict
 from agentcli.safety.programs import INTERPRETERS, PRINTERS, SAFE_COMMANDS, use_of
+from agentcli.safety.scene import Scene
 from agentcli.safety.shell import analyse
-from agentcli.safety.use import UNKNOWN_USE, Use, dangerous_variable, harmless_variable
+from agentcli.safety.use import Use, dangerous_variable, harmless_variable
 from agentcli.safety.verdicts import strictest
 from agentcli.safety.words import SYSTEM_FOLDERS, Word, program_name, word
 from agentcli.safety.wrappers import PRIVILEGED
 
-_MOST_FILES = 500
-"""Names that one pattern of a command is expanded to before it is asked about as a whole."""
 _MOST_LOOKED_AT = 5_000
 """Files of a folder that is read whole, looked at for one that a rule denies. 5,000 cost about 10 ms."""
-_STREAMS = re.compile(r"-|/dev/(?:null|zero|full|stdin|stdout|stderr|tty|random|urandom|fd/\d+)")
 _PARTS = 2
 _LED_BY_PARTS = frozenset((
     "git", "npm", "pnpm", "yarn", "bun", "cargo", "go", "uv", "pip", "pip3", "poetry", "docker", "kubectl", "gh", "make", "just", "bundle",
@@ -59,15 +58,19 @@ class _Judge:
     maybe: list[Rule] = field(default_factory=list)
     """Rules that forbid and may match once it is known what runs."""
 
+    def __post_init__(self) -> None:
+        self.scene = Scene(self.policy.cwd, self.script)
+
     def verdict(self) -> Verdict:
         denied = self.denied()
         if denied is not None:
             return denied
+        bounds = tuple(confine(self.policy, self.scene, self.command)) if self.policy.confined else ()
         if self.policy.mode == "bypass":
-            return ALLOWED
+            return strictest(bounds)
         if not self.script.parsed:
-            return self.unparsed()
-        return strictest(self.points())
+            return strictest((*bounds, self.unparsed()))
+        return strictest((*bounds, *self.points()))
 
     def points(self) -> Iterator[Verdict]:
         for rule in self.maybe:
@@ -103,7 +106,8 @@ class _Judge:
     def forbids_files(self, rule: Rule, simple: Simple) -> Match:
         alone = Policy("bypass", self.policy.roots, deny=(rule,))
         for redirect in simple.redirects:
-            if any(judge_path(alone, "bash", where, _kind(redirect)).decision == "deny" for where in self.places(redirect.path, simple) or ()):
+            opened = self.scene.places(redirect.path, simple, guess=True) or ()
+            if any(judge_path(alone, "bash", where, _kind(redirect)).decision == "deny" for where in opened):
                 return "yes"
         if not simple.words:
             return "no"
@@ -114,7 +118,7 @@ class _Judge:
                 return "yes"
         for words, kind in ((use.reads, "read"), (use.writes, "change")):
             for one in words:
-                for where in self.places(one, simple) or ():
+                for where in self.scene.places(one, simple, guess=True) or ():
                     if judge_path(alone, "bash", where, "read" if kind == "read" else "change").decision == "deny":
                         return "yes"
         return "maybe" if use.deep and rule.path is not None and rule.tool == "read" and self.holds(rule, use, simple) else "no"
@@ -129,13 +133,13 @@ class _Judge:
             texts.add(text[2:])
         for part in sorted(texts - {"", "-"}):
             if not (part.startswith("-") and part == text):
-                yield from self.places(Word(part, part, part, one.glob), simple) or ()
+                yield from self.scene.places(Word(part, part, part, one.glob), simple, guess=True) or ()
 
     def holds(self, rule: Rule, use: Use, simple: Simple) -> bool:
         """Whether a folder that is read whole holds a file that the rule forbids; also true where there is too much to look at."""
         left = _MOST_LOOKED_AT
         for one in use.reads or (word("."),):
-            for where in self.places(one, simple) or ():
+            for where in self.scene.places(one, simple, guess=True) or ():
                 for folder, folders, files in os.walk(where.real):
                     if use.deep == "visible":
                         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -156,9 +160,7 @@ class _Judge:
         if not simple.words:
             yield from self.assignments(simple, None)
             return
-        use = _use(simple)
-        if any(one.glob for one in simple.words) and self.steady(simple):
-            use = use_of(self.settled(simple), piped=simple.piped)
+        use = self.scene.use(simple)
         name = program_name(simple.words[0])
         asks = next((rule for rule in self.policy.ask if rule.command and _matches(rule, simple, "forbid") != "no"), None)
         if asks is not None:
@@ -191,22 +193,6 @@ class _Judge:
             for one in simple.words:
                 if one.text is not None and re.match(r"(?:-[\w-]*=?)?(?:/|~|\.\./|\.\.$)", one.text) and not one.text.startswith(SYSTEM_FOLDERS):
                     yield from self.file(word(one.text.partition("=")[2] or one.text), simple, "read", covered=True)
-
-    def steady(self, simple: Simple) -> bool:
-        """Whether nothing else in the script can make a file, so that patterns mean the files that are there now."""
-        others = [one for one in self.script.commands if one is not simple and not one.wraps]
-        opened = [redirect.path.text or "x" for one in others for redirect in one.redirects if redirect.kind == "write"]
-        return all(_use(one, settled=True).safe for one in others if one.words) and all(_STREAMS.fullmatch(path) for path in opened)
-
-    def settled(self, simple: Simple) -> tuple[Word, ...]:
-        """The words with patterns replaced by the files they stand for, so that a name that looks like an option is seen as one."""
-        if len(simple.folders) != 1 or simple.folders[0] is None:
-            return simple.words
-        words: list[Word] = []
-        for one in simple.words:
-            names = _expanded(self.folder(simple.folders[0]), one.text) if one.glob and one.text else None
-            words += [one] if names is None else [word(name) for name in names]
-        return tuple(words)
 
     def allowing(self, simple: Simple, use: Use) -> Rule | None:
         """The rule that allows this command, its options included."""
@@ -245,7 +231,7 @@ class _Judge:
 
     def strange_repository(self, name: str, simple: Simple) -> bool:
         """Git obeys the settings of the repository it stands in, and a folder within the workspace may be another one's."""
-        return name == "git" and not all(where.real in self.policy.roots for where in self.places(word("."), simple) or (Place(Path(), Path()),))
+        return name == "git" and not all(where.real in self.policy.roots for where in self.scene.places(word("."), simple) or (Place(Path(), Path()),))
 
     def asked(self, simple: Simple, use: Use) -> Verdict:
         shown = _shown(simple)
@@ -267,7 +253,7 @@ class _Judge:
     # --- files ---
 
     def file(self, one: Word, simple: Simple, kind: Kind, *, covered: bool) -> Iterator[Verdict]:
-        places = self.places(one, simple)
+        places = self.scene.places(one, simple)
         if places is None:
             doing = "reads" if kind == "read" else "changes"
             yield Verdict("ask", f"which file it {doing} is known only when it runs.", "", BYPASS, (f"{doing} {one.raw or 'a file'}",))
@@ -275,32 +261,12 @@ class _Judge:
         for where in places:
             yield judge_path(self.policy, self.tool, where, kind, covered=covered)
 
-    def places(self, one: Word, simple: Simple) -> list[Place] | None:
-        """Where a word leads, from each folder the command may run in; None where that is not known."""
-        if one.text is None:
-            return None
-        if _STREAMS.fullmatch(one.text) or not one.text:
-            return []
-        found: list[Place] = []
-        for folder in simple.folders:
-            base = self.policy.cwd if folder is None or one.text.startswith(("/", "~")) else self.folder(folder)
-            if folder is None and not one.text.startswith(("/", "~")):
-                return None
-            texts = _expanded(base, one.text) if one.glob else [one.text]
-            if texts is None:
-                return None
-            found += [place(base, text) for text in texts]
-        return found
-
-    def folder(self, folder: str) -> Path:
-        return Path(os.path.normpath(self.policy.cwd / os.path.expanduser(folder)))  # noqa: PTH111 a ~ of nobody stays as it is
-
     def removes_root(self, simple: Simple, use: Use) -> bool:
         if not use.removes:
             return False
         for one in use.writes:
             whole = word(posixpath.dirname(one.text) or ".") if one.text is not None and one.glob and posixpath.basename(one.text) == "*" else one
-            for where in self.places(whole, simple) or ():
+            for where in self.scene.places(whole, simple) or ():
                 if any(inside(root, (where.real,)) for root in self.policy.roots):
                     return True
         return False
@@ -315,14 +281,6 @@ class _Judge:
 
 def _kind(redirect: Redirect) -> Kind:
     return "read" if redirect.kind == "read" else "change"
-
-
-def _use(simple: Simple, *, settled: bool = False) -> Use:
-    """What is known of a command; `settled`: taking its patterns for plain names."""
-    if not simple.words or (simple.unclear and simple.words[0].text is None):
-        return UNKNOWN_USE
-    words = [word(one.start or "x") if one.glob else one for one in simple.words] if settled else simple.words
-    return use_of(words, piped=simple.piped)
 
 
 def _views(simple: Simple) -> Iterator[Sequence[Word]]:
@@ -351,17 +309,6 @@ def _mentions(command: str, program: str) -> bool:
 def _sweeps(use: Use) -> bool:
     """Whether a deletion goes by a pattern or a name that is not known."""
     return any(one.text is None or one.glob for one in use.writes)
-
-
-def _expanded(base: Path, pattern: str) -> list[str] | None:
-    """The files a shell pattern stands for; the pattern itself where there are none; None where there are too many."""
-    import glob
-    from itertools import islice
-
-    found = list(islice(glob.iglob(os.path.expanduser(pattern), root_dir=base), _MOST_FILES + 1))  # noqa: PTH111, PTH207 as bash does
-    if len(found) > _MOST_FILES:
-        return None
-    return found or [pattern]
 
 
 def _shown(simple: Simple) -> str:

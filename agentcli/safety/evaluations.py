@@ -20,10 +20,12 @@ _NUMBER_TESTS = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge"))
 
 def expansion_risks(node: Node) -> Iterator[str]:
     """Of `${…}`."""
-    for child in node.children[1:-1]:
+    parts = node.children[1:-1]
+    cuts = all(child.type in (":", "number") for child in parts[1:])
+    for child in parts:
         if child.type == "subscript" and source(child.children[2]) not in ("@", "*") and child.children[2].type != "number":
             yield INDEXES
-        if not child.is_named and child.type not in _PLAIN:
+        if not child.is_named and child.type not in _PLAIN and not cuts:
             yield f"the expansion {source(node)} may run or reveal what is not written here"
 
 

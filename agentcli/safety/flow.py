@@ -38,7 +38,7 @@ def moved(arguments: Sequence[Word], at: Folders) -> Folders:
     if not arguments:
         return ("~",)
     target = arguments[0].text
-    if len(arguments) > 1 or target is None or arguments[0].glob or target.startswith("-") or not target:
+    if len(arguments) > 1 or target is None or arguments[0].glob or not target or target.startswith(("-", "~+", "~-")):
         return ANYWHERE
     if target.startswith(("/", "~")):
         return (posixpath.normpath(target),)

@@ -47,9 +47,11 @@ _LIST_OPTIONS = {
 _LISTS = {"branch": ("-l", "--list", "--contains", "--merged", "--no-merged"), "tag": ("-l", "--list", "--contains", "--points-at")}
 _READING_PARTS = {
     "stash": ("list", "show"), "reflog": ("show",), "worktree": ("list",), "remote": ("-v", "--verbose", "get-url"),
-    "config": ("--get", "--get-all", "--list", "-l", "get", "list"), "submodule": ("status",), "bisect": ("log",), "notes": ("list", "show"),
+    "submodule": ("status",), "bisect": ("log",), "notes": ("list", "show"),
 }  # fmt: skip
 _MESSAGE = re.compile(r"-[aqsv]*m|--message")
+_LOOKS_UP = frozenset(("--get", "--get-all", "--get-regexp", "--list", "-l", "get", "list"))
+"""Of `git config`: changes nothing, but may print keys of other services."""
 _READS_ALONE = frozenset(("remote", "reflog"))
 
 
@@ -73,7 +75,7 @@ def git_use(words: Sequence[Word]) -> Use:
     safe = _only_reads(call) and not runs and not call.folder
     return Use(
         safe=safe,
-        changes=not _only_reads(call) and call.name not in ("ls-remote", "help", "", "var"),
+        changes=not (_only_reads(call) or call.name in ("ls-remote", "help", "", "var") or _looks_up(call)),
         files=_only_reads(call),
         reads=reads,
         deep="visible" if call.name == "grep" else "",
@@ -113,6 +115,10 @@ def _only_reads(call: _Call) -> bool:
     if call.name in _LIST_OPTIONS:
         return _only_lists(call)
     return first in _READING_PARTS.get(call.name, ())
+
+
+def _looks_up(call: _Call) -> bool:
+    return call.name == "config" and bool(call.args) and known(call.args[0]) in _LOOKS_UP
 
 
 def _only_lists(call: _Call) -> bool:
@@ -158,7 +164,7 @@ def _danger(call: _Call) -> str:
         or (call.name == "stash" and first in ("drop", "clear"))
         or (call.name == "reflog" and first in ("expire", "delete"))
     )
-    if losing and not _only_reads(call):
+    if losing and not _only_reads(call) and not _looks_up(call):
         return f"git {call.name} can lose work or change how git behaves"
     return _runs(call)
 

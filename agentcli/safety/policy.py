@@ -34,7 +34,8 @@ class Policy:
 
     `roots` is the workspace, the agent's own folder first; `read_roots` more folders that may be read without asking. `safe_commands`
     names the commands that run without asking where they only read, None: the built-in list. `within`: policies that bind too; the
-    strictest of all decides.
+    strictest of all decides. `confined`: the roots are a clone of the agent's own; in every mode and whatever rules allow, nothing is
+    written outside of them, and a command of which that cannot be told is asked.
     """
 
     mode: PermissionMode = "default"
@@ -45,6 +46,7 @@ class Policy:
     read_roots: tuple[Path, ...] = ()
     safe_commands: frozenset[str] | None = None
     within: tuple[Policy, ...] = ()
+    confined: bool = False
 
     @property
     def cwd(self) -> Path:
@@ -68,6 +70,11 @@ class Policy:
         folders = tuple(roots)
         readable = tuple(dict.fromkeys((*self.read_roots, *read_roots)))
         return replace(self, roots=folders, read_roots=readable, within=tuple(outer.with_roots(folders, read_roots) for outer in self.within))
+
+    def confined_to(self, roots: Iterable[Path]) -> Policy:
+        """For an agent that works in a clone of its own: the same rules there, and nothing written anywhere else."""
+        moved = self.with_roots(roots)
+        return replace(moved, confined=True, within=tuple(outer.confined_to(moved.roots) for outer in moved.within))
 
     def restricted(
         self,

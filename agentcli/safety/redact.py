@@ -24,7 +24,7 @@ _SHAPES = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r")"
-    r"|(?P<before>\b[Bb]earer\s+|\b[Bb]asic\s+)(?=[^\s\d]{0,200}\d)[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?P<before>\b[Bb]earer\s+|\b[Bb]asic\s+)(?=[^\s\d=]{0,200}[\d=])[A-Za-z0-9._~+/=-]{8,}"
     r"|(?P<named>(?i:\bx-api-key|\bapi[-_]?key)[\"']?\s*[:=]\s*[\"']?)[A-Za-z0-9._~+/-]{12,}"
     r"|(?P<login>://[^/\s:@]{1,64}:)[^/\s@]{3,}(?=@)",
     re.DOTALL,

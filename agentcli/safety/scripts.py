@@ -17,7 +17,7 @@ _SED_COMMAND = rf"(?:[pdDPnNgGhHxl=]|[qQ]\d*|{_SUBSTITUTE})"
 _SED_STEP = rf"[ \t]*(?:{_ADDRESS}(?:,[+~]?(?:{_ADDRESS}|\d+))?[ \t]*!?[ \t]*)?{_SED_COMMAND}[ \t]*"
 _SED = re.compile(rf"(?:{_SED_STEP}[;\n])*(?:{_SED_STEP})?")
 _SED_LONGS = ("--quiet", "--silent", "--regexp-extended", "--separate", "--unbuffered", "--null-data", "--posix", "--sandbox", "--debug")
-_AWK_RISK = re.compile(r"system|getline|[|>@]|ENVIRON|ARGV|ARGC|PROCINFO|/inet|fflush")
+_AWK_RISK = re.compile(r"system|getline|[|>@]|ENVIRON|ARGV|ARGC|PROCINFO|SYMTAB|FUNCTAB|/inet|fflush")
 
 _FIND_PLAIN = frozenset((
     "-print", "-print0", "-ls", "-empty", "-prune", "-quit", "-not", "!", "-o", "-or", "-a", "-and", "(", ")", ",", "-true", "-false",

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 LONGEST = 64_000
 """Characters of a command that is looked into; a longer one counts as not understood."""
-MOST_COMMANDS = 2_000
+MOST_COMMANDS = 4_000
+"""Commands that are listed before the whole counts as not understood; about 0.2 s of work."""
 _DEEPEST_SCRIPT = 6
 """`bash -c` within `bash -c`."""
 _MOST_VALUES = 20
@@ -52,6 +53,8 @@ def _parser() -> Parser:
 _KEYWORDS = frozenset((
     "if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for", "select", "function", "in", "{", "}", "[[", "]]",
 ))  # fmt: skip
+_MOVERS = frozenset(("cd", "pushd", "popd", "builtin", "command", "eval", "source"))
+"""A function of such a name makes unknown where one is."""
 _READ_SIGNS = frozenset(("<", "<&", "<&-"))
 _REDIRECTS = ("file_redirect", "heredoc_redirect", "herestring_redirect")
 _BINDERS = frozenset((
@@ -70,8 +73,10 @@ class _Reader:
         self.unclear: list[str] = []
         self.bindings: dict[str, Word] = {}
         self.depth = 0
+        self.listed = 0
+        """Commands listed so far, those of a second look at a loop included: what bounds the work."""
         self.lost = False
-        """A function was defined that changes the folder: from there on nobody knows where one is."""
+        """A function was defined that changes the folder, or how that is done: from there on nobody knows where one is."""
 
     def text(self, command: str, at: Folders) -> Flow:
         check_text(command)
@@ -128,6 +133,7 @@ class _Reader:
                 return at, at
             case "compound_statement" if node.children[0].type == "((":
                 self.unclear += arithmetic_risks(node)
+                self.expansions(node, at)
                 return at, at
             case "compound_statement":
                 return self.sequence(node.children, at)
@@ -178,15 +184,20 @@ class _Reader:
             self.parts(node, ANYWHERE)
             self.lost = self.lost or node.type == "function_definition"
             return ANYWHERE, ANYWHERE
+        if node.type == "function_definition" and any(source(child) in _MOVERS for child in node.children if child.type == "word"):
+            self.lost = True
         return at, at
 
     def parts(self, node: Node, at: Folders) -> Flow:
         if node.type == "for_statement":
             return self.loop(node, at)
+        body: Sequence[Node] = node.children
         if node.type == "c_style_for_statement":
             self.unclear.append(CALCULATES)
+            self.expansions(node, at)
+            body = [child for child in body if child.type in ("do_group", "compound_statement")]
         flow: Flow = (at, at)
-        for child in node.children:
+        for child in body:
             flow = merged(flow, self.part(child, at))
         return flow
 
@@ -365,7 +376,8 @@ class _Reader:
         return flow if same_shell else (at, at)
 
     def add(self, command: Simple) -> None:
-        if len(self.commands) >= MOST_COMMANDS:
+        self.listed += 1
+        if self.listed > MOST_COMMANDS:
             raise NotUnderstood(f"it runs more than {MOST_COMMANDS} commands")
         self.commands.append(command)
 

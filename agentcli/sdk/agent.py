@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from agentcli.config.load import Config, Sources, load
 from agentcli.protocol.errors import ConfigError, SessionClosed, UsageError
 from agentcli.protocol.models import Link
 from agentcli.sdk.models import Services
-from agentcli.sdk.options import SessionOptions, read_options
 from agentcli.sdk.session import AsyncSession
+from agentcli.sdk.wanted import Wanted
 from agentcli.system import environment, folders
+
+if TYPE_CHECKING:
+    from agentcli.sdk.options import SessionOptions
+    from agentcli.store.sessions import SessionInfo
 
 CONFIG_ENDINGS = (".hcl", ".acl")
 
@@ -31,14 +37,14 @@ class Origin:
 class AsyncAgent:
     """Made by `create` (a program's config is the whole) or `layered` (the person's and the project's config, as the command line does)."""
 
-    config: Config
-    environ: Mapping[str, str]
+    config: Config = field(repr=False)
+    environ: Mapping[str, str] = field(repr=False)
     origin: Origin = field(default_factory=Origin)
     config_dir: Path | None = None
     """Where the person's own agent files are; None: no files are read, the config is the whole."""
     on_progress: Callable[[object], None] | None = None
     """Told of downloads (local weights), with `agentcli.providers.weights.Progress`."""
-    _sessions: list[AsyncSession] = field(default_factory=list)
+    _sessions: dict[int, AsyncSession] = field(default_factory=dict, repr=False)
     _closed: bool = False
 
     def __post_init__(self) -> None:
@@ -74,37 +80,76 @@ class AsyncAgent:
         return cls(config, environ, origin or Origin(), None if bare else folders.config())
 
     def session(
-        self, path: str | Path = ".", options: SessionOptions | Mapping[str, Any] | None = None, **keywords: Any
+        self, path: str | Path = ".", options: SessionOptions | Wanted | Mapping[str, Any] | None = None, **keywords: Any
     ) -> AsyncSession:
-        """Opens a session in a folder.
+        """Opens a session in a folder. Options are an object, a dict (snake_case or camelCase) or keywords; see `SessionOptions`.
 
         Raises:
             UnknownOption, UsageError: an option is wrong. UnknownModel: nobody has that model. ConfigError: its provider lacks a variable.
+            SessionClosed: the agent is closed.
         """
         if self._closed:
-            raise SessionClosed("the agent is closed.")
+            raise SessionClosed("the agent is closed.", hint="Make another with create(...).")
         from agentcli.sdk.assemble import assemble
 
         cwd = Path(path).expanduser().resolve()
         if not cwd.is_dir():
             raise UsageError(f"no such folder: {cwd}.")
-        session = AsyncSession(assemble(self, cwd, read_options(options, keywords)))
-        self._sessions.append(session)
+        session = AsyncSession(assemble(self, cwd, _wanted(options, keywords)), self._forget)
+        self._sessions[id(session)] = session
         return session
+
+    def resume_session(
+        self,
+        session_id: str,
+        path: str | Path | None = None,
+        options: SessionOptions | Wanted | Mapping[str, Any] | None = None,
+        **keywords: Any,
+    ) -> AsyncSession:
+        """Opens a saved session again, named by its id or the beginning of it, in the folder where it ran unless `path` names another.
+
+        It goes on with its own model unless an option names one.
+
+        Raises:
+            SessionNotFound: there is none. SessionError: it is open elsewhere, or several begin like that. And as `session`.
+        """
+        from agentcli.store.sessions import find, info_of
+
+        info = info_of(find(folders.sessions(), session_id))
+        where = path if path is not None else info.cwd if info is not None else "."
+        return self.session(where, options, **{**keywords, "resume": session_id})
+
+    def list_sessions(self, path: str | Path | None = None) -> list[SessionInfo]:
+        """Saved sessions of a folder, or of all, the latest first. Raises StorageError."""
+        from agentcli.store.sessions import list_sessions
+
+        return list_sessions(folders.sessions(), None if path is None else Path(path).expanduser().resolve())
 
     async def close(self) -> None:
         """Closes every session, connection and child. Safe to call twice."""
         self._closed = True
-        for session in self._sessions:
+        for session in list(self._sessions.values()):
             await session.close()
-        self._sessions.clear()
         await self.services.aclose()
+
+    def _forget(self, session: AsyncSession) -> None:
+        self._sessions.pop(id(session), None)
 
     async def __aenter__(self) -> AsyncAgent:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _wanted(options: SessionOptions | Wanted | Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> Wanted:
+    """The options, checked where a program wrote them."""
+    if isinstance(options, Wanted):
+        return structs.replace(options, **keywords) if keywords else options
+    from agentcli.sdk.options import read_options
+
+    checked = read_options(options, keywords)
+    return Wanted(**{name: getattr(checked, name) for name in Wanted.__struct_fields__})
 
 
 def sources(cwd: Path, environ: Mapping[str, str]) -> Sources:

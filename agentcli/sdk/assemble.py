@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from agentcli.agents.admission import check_budget
-from agentcli.agents.delegation import delegation_tools
 from agentcli.agents.held import Held
 from agentcli.agents.kit import Kit, SwitchableModel, TreeLimits
 from agentcli.agents.ledger import TreeLedger
+from agentcli.agents.offered import delegation_tools
 from agentcli.agents.orchestrator import Orchestrator
 from agentcli.agents.spec import DELEGATION_TOOLS, INHERIT, WorkerSpec, select_tools
 from agentcli.agents.tree import Node
@@ -34,16 +34,17 @@ from agentcli.protocol.tools import Tool
 from agentcli.providers.registry import Resolved
 from agentcli.safety.rules import Policy, Rule, parse_rule, parse_rules
 from agentcli.sdk.bus import Bus
+from agentcli.sdk.parts import MAIN, Parts
+from agentcli.sdk.result import json_schema
 from agentcli.sdk.roster import roster_of
-from agentcli.sdk.session import MAIN, Parts
+from agentcli.sdk.wanted import Wanted
 from agentcli.store.files import SessionFile, new_session_id
 from agentcli.store.sessions import find, fork, latest, load, project_folder
 from agentcli.system import environment, folders
-from agentcli.tools import BUILTIN
+from agentcli.tools import builtin
 
 if TYPE_CHECKING:
     from agentcli.sdk.agent import AsyncAgent
-    from agentcli.sdk.options import SessionOptions
 
 
 @dataclass
@@ -67,7 +68,7 @@ class _Past:
         return ""
 
 
-def assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions) -> Parts:
+def assemble(agent: AsyncAgent, cwd: Path, options: Wanted) -> Parts:
     """All parts of a session in `cwd`. Raises UsageError and its kind for what cannot be."""
     past = _past(options, cwd)
     try:
@@ -78,7 +79,7 @@ def assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions) -> Parts:
         raise
 
 
-def _assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions, past: _Past) -> Parts:
+def _assemble(agent: AsyncAgent, cwd: Path, options: Wanted, past: _Past) -> Parts:
     bus = Bus(past.session_id, past.seq)
     kit = _kit(agent, cwd, options, bus)
     roster = roster_of(agent.config, options, cwd, config_dir=agent.config_dir)
@@ -91,7 +92,7 @@ def _assemble(agent: AsyncAgent, cwd: Path, options: SessionOptions, past: _Past
     return _parts(agent, options, kit, bus, orchestrator, past)
 
 
-def _past(options: SessionOptions, cwd: Path) -> _Past:
+def _past(options: Wanted, cwd: Path) -> _Past:
     """Opens the session's file first, then reads: nobody else can append in between."""
     root = folders.sessions()
     if not options.resume and not options.continue_latest:
@@ -108,7 +109,7 @@ def _past(options: SessionOptions, cwd: Path) -> _Past:
     return _Past(path.stem, loaded.envelopes, file, loaded.problems)
 
 
-def _kit(agent: AsyncAgent, cwd: Path, options: SessionOptions, bus: Bus) -> Kit:
+def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus) -> Kit:
     config, services = agent.config, agent.services
     roots = (cwd, *(path.expanduser().resolve() for path in options.add_dirs))
     scratch = folders.cache() / "scratch" / bus.session_id
@@ -120,11 +121,13 @@ def _kit(agent: AsyncAgent, cwd: Path, options: SessionOptions, bus: Bus) -> Kit
         catalogue=services.catalogue,
         connect=services.connect,
         is_remote=services.is_remote,
-        tools=(*BUILTIN, *options.own_tools),
+        tools=(*builtin(), *options.own_tools),
         policy=_policy(agent, options, roots, scratch),
         approvals=Approvals() if agent.origin.person or options.on_approval else None,
         ledger=TreeLedger(
-            max_usd=_first(options.max_budget_usd, limits.max_budget_usd), max_tokens=_first(options.max_tokens, limits.max_tokens)
+            max_usd=_first(options.max_budget_usd, limits.max_budget_usd),
+            max_tokens=_first(options.max_tokens, limits.max_tokens),
+            max_turns=_first(options.max_turns, limits.max_turns),
         ),
         limits=_tree_limits(agent, options),
         cwd=cwd,
@@ -149,10 +152,9 @@ def _remembering(cwd: Path) -> Callable[[str], None]:
     return remember
 
 
-def _tree_limits(agent: AsyncAgent, options: SessionOptions) -> TreeLimits:
+def _tree_limits(agent: AsyncAgent, options: Wanted) -> TreeLimits:
     given, defaults = agent.config.limits, RunLimits()
     run = RunLimits(
-        max_turns=_first(options.max_turns, given.max_turns),
         timeout_s=_first(options.timeout_s, given.timeout_s),
         first_byte_s=given.first_byte_s or defaults.first_byte_s,
         idle_s=given.idle_s or defaults.idle_s,
@@ -172,7 +174,7 @@ def _tree_limits(agent: AsyncAgent, options: SessionOptions) -> TreeLimits:
     )
 
 
-def _policy(agent: AsyncAgent, options: SessionOptions, roots: tuple[Path, ...], scratch: Path) -> Policy:
+def _policy(agent: AsyncAgent, options: Wanted, roots: tuple[Path, ...], scratch: Path) -> Policy:
     given = agent.config.permissions
     mode = cast(PermissionMode, options.permission_mode or given.mode or agent.origin.default_mode)
     return Policy(
@@ -189,7 +191,7 @@ def _rules(given: Sequence[Any], more: Sequence[str]) -> tuple[Rule, ...]:
     return tuple(parse_rule(text) for text in (*(rule.text for rule in given), *more))
 
 
-def _facts(agent: AsyncAgent, options: SessionOptions, cwd: Path, roots: tuple[Path, ...]) -> PromptFacts:
+def _facts(agent: AsyncAgent, options: Wanted, cwd: Path, roots: tuple[Path, ...]) -> PromptFacts:
     top = next((folder for folder in (cwd, *cwd.parents) if (folder / ".git").exists()), None)
     return PromptFacts(
         cwd=cwd,
@@ -202,7 +204,7 @@ def _facts(agent: AsyncAgent, options: SessionOptions, cwd: Path, roots: tuple[P
     )
 
 
-def _main(agent: AsyncAgent, options: SessionOptions, kit: Kit, past: _Past, spec: WorkerSpec) -> Node:
+def _main(agent: AsyncAgent, options: Wanted, kit: Kit, past: _Past, spec: WorkerSpec) -> Node:
     """The main agent's node, its model chosen and connected. With `--agent` it is that worker's definition that runs the session."""
     asked, link = options.model, agent.origin.link
     if not asked and spec.model and spec.model != INHERIT:
@@ -211,7 +213,9 @@ def _main(agent: AsyncAgent, options: SessionOptions, kit: Kit, past: _Past, spe
     resolved = kit.catalogue.resolve(name)
     if effort := options.effort or (spec.effort if link == "definition" else ""):
         resolved = _at_effort(resolved, effort)
-    check_budget(kit, resolved.spec)
+    for spoken in (resolved, *map(kit.catalogue.resolve, kit.fallback_models)):
+        check_budget(kit, spoken.spec)
+    _check_names(kit)
 
     def emit(event: AnyEvent) -> None:
         kit.publish(MAIN, event)
@@ -219,7 +223,14 @@ def _main(agent: AsyncAgent, options: SessionOptions, kit: Kit, past: _Past, spe
     held = Held(emit)
     model = SwitchableModel(kit, kit.activate(resolved, name, link), list(kit.fallback_models))
     gate = Gate(kit.policy, kit.approvals, kit.remember_rule)
-    return Node(MAIN, MAIN, spec, None, emit, held, model, gate, (), state="running")
+    return Node(MAIN, MAIN, spec, None, emit, held, model, gate, (), kit.ledger, state="running")
+
+
+def _check_names(kit: Kit) -> None:
+    """What flags and options say of workers' models must exist before anything runs. Raises UnknownModel."""
+    for name in (kit.subagent_model, *kit.pins.values()):
+        if name.strip() and name.strip().lower() != INHERIT:
+            kit.catalogue.resolve(name)
 
 
 def _at_effort(resolved: Resolved, effort: str) -> Resolved:
@@ -230,7 +241,7 @@ def _at_effort(resolved: Resolved, effort: str) -> Resolved:
     return Resolved(resolved.spec, ModelRef(resolved.ref.provider, resolved.ref.id, effort))
 
 
-def _choose_tools(tools: Sequence[Tool[Any]], options: SessionOptions) -> tuple[Tool[Any], ...]:
+def _choose_tools(tools: Sequence[Tool[Any]], options: Wanted) -> tuple[Tool[Any], ...]:
     """`tools` limits what there is; a bare name among the disallowed takes a tool away altogether. Raises UsageError for unknown names."""
     names = [tool.name for tool in tools]
     for wanted in options.tools or ():
@@ -240,7 +251,7 @@ def _choose_tools(tools: Sequence[Tool[Any]], options: SessionOptions) -> tuple[
     return tuple(tool for tool in tools if (options.tools is None or tool.name in options.tools) and tool.name not in hidden)
 
 
-def _parts(agent: AsyncAgent, options: SessionOptions, kit: Kit, bus: Bus, orchestrator: Orchestrator, past: _Past) -> Parts:
+def _parts(agent: AsyncAgent, options: Wanted, kit: Kit, bus: Bus, orchestrator: Orchestrator, past: _Past) -> Parts:
     node = orchestrator.main
     history: list[Message] = fold(past.envelopes) if past.envelopes else []
     own = options.system_prompt or node.spec.system_prompt
@@ -256,7 +267,7 @@ def _parts(agent: AsyncAgent, options: SessionOptions, kit: Kit, bus: Bus, orche
         limits=kit.limits.run,
         control=node.held,
         ledger=kit.ledger,
-        output_schema=_schema(options.output_schema),
+        output_schema=json_schema(options.output_schema),
     )
     return Parts(
         kit=kit,
@@ -270,6 +281,7 @@ def _parts(agent: AsyncAgent, options: SessionOptions, kit: Kit, bus: Bus, orche
         prepare=lambda: fetch_weights(agent, node.model.active.spec),
         resumed=bool(past.envelopes),
         on_approval=options.on_approval,
+        output_schema=options.output_schema,
     )
 
 
@@ -279,13 +291,7 @@ async def fetch_weights(agent: AsyncAgent, spec: ModelSpec) -> None:
         return
     from agentcli.providers import weights
 
-    await weights.pull(spec.id, folders.weights(), agent.on_progress or (lambda _: None))
-
-
-def _schema(given: Any) -> dict[str, object] | None:
-    if given is None or isinstance(given, dict):
-        return given
-    return cast(dict[str, object], given.model_json_schema())
+    await weights.pull(spec.sent_as or spec.id, folders.weights(), agent.on_progress or (lambda _: None))
 
 
 def _first(*values: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from agentcli.agents.override import REMOTE_RULE
 from agentcli.agents.patterns import parallel
 from agentcli.agents.tree import Ended, Task
 from agentcli.protocol.errors import UsageError
@@ -42,7 +43,9 @@ async def compare(
     listen: Callable[[Envelope], None] | None = None,
     opened: Callable[[AsyncSession], None] | None = None,
 ) -> list[Compared]:
-    """Runs `prompt` on each model, side by side; results in the order of the models.
+    """Runs `prompt` on each model, side by side; results in the order of the models. `timeout_s` of the options is for each of them.
+
+    Whoever names a remote model beside a local one has agreed to it.
 
     Raises:
         UsageError: fewer than two models. UnknownModel: nobody has one of them; nothing has run then.
@@ -51,18 +54,20 @@ async def compare(
         raise UsageError("compare takes two models or more.", hint='For example: agentcli compare -m A -m B "…"')
     for name in models:
         agent.services.catalogue.resolve(name)
-    session = agent.session(cwd, {**options, "model": models[0], "save": False})
+    given = dict(options)
+    allowed = [*given.pop("allowed_tools", ()), REMOTE_RULE]
+    session = agent.session(cwd, {**given, "model": models[0], "save": False, "allowed_tools": allowed})
     if listen is not None:
         session.listen(listen)
     if opened is not None:
         opened(session)
     tasks = [Task("general", prompt, model=name, workspace="branch", label=name) for name in models]
-    ended = await session.work(lambda: parallel(session.orchestrator, session.orchestrator.main, tasks))
+    ended = await session.work(lambda: parallel(session.tree, session.tree.main, tasks))
     return [_compared(session, one) for one in ended]
 
 
 def _compared(session: AsyncSession, ended: Ended) -> Compared:
-    changes = session.orchestrator.desk.changes.get(ended.worker_id)
+    changes = session.tree.desk.changes.get(ended.worker_id)
     return Compared(
         model=ended.use.resolved,
         served=ended.served,

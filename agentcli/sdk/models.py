@@ -11,7 +11,7 @@ from agentcli.protocol.models import Link, ModelSpec, ProviderSpec
 from agentcli.providers.base import Provider
 from agentcli.providers.clients import Clients
 from agentcli.providers.limited import Limited
-from agentcli.providers.presets import presets_from
+from agentcli.providers.presets import known_models, presets_from, with_known
 from agentcli.providers.registry import Catalogue, connect
 
 LOCAL = "local"
@@ -26,7 +26,7 @@ class Services:
     """The providers and models that one agent can reach; connections are made when first needed and closed together."""
 
     config: Config
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     catalogue: Catalogue = field(init=False)
     presets: dict[str, ProviderSpec] = field(init=False)
     preset_default: str = field(init=False, default="")
@@ -38,14 +38,24 @@ class Services:
         found = presets_from(self.environ)
         declared = set(self.config.provider_names)
         self.presets = {spec.name: spec for spec, _, _ in found if spec.name not in declared}
-        models = [model for name in self.config.provider_names for model in self.config.models(name)]
+        models = [model for name in self.config.provider_names for model in self._declared_models(name)]
         for spec, known, default in found:
             if spec.name in self.presets:
                 models += known
                 self.preset_default = self.preset_default or (f"{spec.name}/{default}" if default else "")
         models += self._local_models()
-        open_providers = [name for name in self.config.provider_names if not self.config.closed(name)] + list(self.presets)
+        open_providers = {name: self.config.wire(name) for name in self.config.provider_names if not self.config.closed(name)}
+        open_providers |= {name: spec.wire for name, spec in self.presets.items()}
         self.catalogue = Catalogue(models, aliases=self.config.aliases, open_providers=open_providers)
+
+    def _declared_models(self, provider: str) -> tuple[ModelSpec, ...]:
+        """A declared provider's models. At the service's own address what is known of them fills in, and where none is declared, all are."""
+        models = self.config.models(provider)
+        if self.config.own_address(provider):
+            return models
+        if self.config.closed(provider):
+            return tuple(with_known(model) for model in models)
+        return tuple(model for model in known_models(provider) if model.wire == self.config.wire(provider))
 
     def _local_models(self) -> tuple[ModelSpec, ...]:
         from agentcli.providers.local import local_models
@@ -79,7 +89,8 @@ class Services:
         """The provider, connected once."""
         if provider not in self._connected:
             spec = self.spec(provider)
-            made = connect(spec, self._clients)
+            wires = {model.wire for model in self.catalogue.models if model.provider == provider}
+            made = connect(spec, self._clients, wires)
             self._connected[provider] = Limited(made, spec.max_concurrent) if spec.max_concurrent else made
         return self._connected[provider]
 

@@ -16,8 +16,8 @@ from agentcli.protocol.events import Envelope
 from agentcli.protocol.models import Cost, ModelUse
 from agentcli.providers import weights
 from agentcli.sdk.agent import AsyncAgent, sources
-from agentcli.sdk.options import SessionOptions
 from agentcli.sdk.roster import roster_of
+from agentcli.sdk.wanted import Wanted
 from agentcli.store.sessions import SessionInfo, find, list_sessions, load, remove
 from agentcli.system import environment, folders
 
@@ -70,9 +70,9 @@ class AgentRow(Struct, frozen=True):
     problem: str = ""
 
 
-def agent_rows(agent: AsyncAgent, cwd: Path, model: str | None = None, options: SessionOptions | None = None) -> list[AgentRow]:
+def agent_rows(agent: AsyncAgent, cwd: Path, model: str | None = None, options: Wanted | None = None) -> list[AgentRow]:
     """Every worker of a session that would be opened in `cwd`, by name. `model`: as if it ran on this one."""
-    options = options or SessionOptions()
+    options = options or Wanted()
     services = agent.services
     asked, _ = services.starting_model(model, "flag", "")
     parent = services.catalogue.resolve(asked)

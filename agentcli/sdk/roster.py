@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentcli.agents.definition import BadDefinition, from_attributes
 from agentcli.agents.files import AgentFolder, load_builtin, load_files, project_folders, user_folder
 from agentcli.agents.roster import Roster, read_agents_flag
 from agentcli.agents.spec import Source, WorkerSpec
@@ -14,10 +13,10 @@ from agentcli.protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from agentcli.config.load import Config
-    from agentcli.sdk.options import SessionOptions
+    from agentcli.sdk.wanted import Wanted
 
 
-def roster_of(config: Config, options: SessionOptions, cwd: Path, *, config_dir: Path | None) -> Roster:
+def roster_of(config: Config, options: Wanted, cwd: Path, *, config_dir: Path | None) -> Roster:
     """All definitions, the nearer winning. `config_dir` None: no files are read, the config is the whole.
 
     Raises:
@@ -44,8 +43,12 @@ def _folders(config: Config, cwd: Path, config_dir: Path) -> tuple[AgentFolder, 
     return (*own, *project_folders(cwd)) if config.trusted_root is not None else own
 
 
-def _specs(things: Iterable[object], source: Source) -> list[WorkerSpec]:
+def _specs(things: Sequence[object], source: Source) -> list[WorkerSpec]:
     out: list[WorkerSpec] = []
+    if not things:
+        return out
+    from agentcli.agents.definition import BadDefinition, from_attributes
+
     for thing in things:
         place = str(getattr(thing, "place", ""))
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from agentcli.config import settings
 from agentcli.protocol.errors import StorageError
 from agentcli.system import environment, folders
 
@@ -16,12 +15,16 @@ ASKED = "asked"
 
 def save_default_model(name: str | None) -> Path:
     """Makes a model the person's default from now on, None forgets it; gives the file. Raises ConfigError and StorageError."""
+    from agentcli.config import settings
+
     settings.save_default_model(folders.config(), name)
     return folders.config() / settings.FILE
 
 
 def save_subagent_model(name: str | None) -> Path:
     """The same for workers whose definition names no model."""
+    from agentcli.config import settings
+
     settings.save_subagent_model(folders.config(), name)
     return folders.config() / settings.FILE
 

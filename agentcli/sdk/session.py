@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from agentcli.agents.kit import Kit
-from agentcli.agents.orchestrator import Orchestrator
-from agentcli.agents.tree import Node
-from agentcli.engine.loop import Loop, Outcome, Setup
+from agentcli.agents.admission import check_budget
+from agentcli.agents.spec import INHERIT
+from agentcli.engine.loop import Loop, Outcome
+from agentcli.engine.stream import failure_of
 from agentcli.protocol.commands import (
     Answer,
     Background,
@@ -31,55 +29,43 @@ from agentcli.protocol.commands import (
 from agentcli.protocol.errors import AgentError, Interrupted, SessionBusy, SessionClosed, StorageError, UsageError
 from agentcli.protocol.events import (
     ApprovalAsked,
-    Decision,
     Envelope,
     ModeChanged,
     ModelChanged,
     Notice,
-    RunFinished,
     SessionStarted,
+    UserSubmitted,
 )
 from agentcli.protocol.messages import Message, UserMessage, user_text
 from agentcli.protocol.models import ModelRef
+from agentcli.protocol.tools import Tool
 from agentcli.providers.registry import Resolved
 from agentcli.safety.rules import parse_rules
+from agentcli.sdk.approving import decide
+from agentcli.sdk.books import LiveTally
 from agentcli.sdk.bus import Bus
-from agentcli.sdk.options import OnApproval
-from agentcli.sdk.result import Result, result_of
-from agentcli.sdk.tally import Tally
-from agentcli.store.files import SessionFile
+from agentcli.sdk.orchestrator import AsyncAgentOrchestrator
+from agentcli.sdk.parts import MAIN, Parts
+from agentcli.sdk.result import AgentResult, error_of, json_schema
+from agentcli.sdk.talk import Talking
+from agentcli.sdk.work import Delegating
 from agentcli.version import __version__
 
-MAIN = "main"
+if TYPE_CHECKING:
+    from agentcli.sdk.options import OutputSchema
+
 T = TypeVar("T")
 
 
-@dataclass
-class Parts:
-    """What the composition root hands to a session."""
+class AsyncSession(Talking, Delegating):
+    """Opened by `AsyncAgent.session`; used from one event loop. Of the conversation one call at a time: the second raises SessionBusy."""
 
-    kit: Kit
-    bus: Bus
-    node: Node
-    orchestrator: Orchestrator
-    setup: Setup
-    history: list[Message] = field(default_factory=list)
-    file: SessionFile | None = None
-    notices: tuple[str, ...] = ()
-    resumed: bool = False
-    on_approval: OnApproval | None = None
-    prepare: Callable[[], Awaitable[None]] | None = None
-    """Awaited before the first run: fetches what the model needs (local weights)."""
-
-
-class AsyncSession:
-    """Opened by `AsyncAgent.session`. Not for two calls at once: the second raises SessionBusy."""
-
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, on_closed: Callable[[AsyncSession], None] | None = None) -> None:
         self._parts = parts
+        self._on_closed = on_closed
         self.id = parts.bus.session_id
         self.kit = parts.kit
-        self.orchestrator = parts.orchestrator
+        self.tree = parts.orchestrator
         self._held = parts.node.held
         self._loop = Loop(parts.setup, parts.history)
         self._task: asyncio.Task[Outcome] | None = None
@@ -89,54 +75,45 @@ class AsyncSession:
         self._broken: StorageError | None = None
         self._jobs: set[asyncio.Task[Any]] = set()
         self._asking: set[asyncio.Task[None]] = set()
-        self._output_schema = parts.setup.output_schema
+        self._preparing = asyncio.Lock()
+        self.output_schema = parts.output_schema
+        self.live = LiveTally()
+        """Every agent's figures so far."""
+        parts.bus.listen(self.live.feed)
         if parts.file is not None:
             parts.bus.listen(self._store)
         if parts.on_approval is not None:
             parts.bus.listen(self._approve)
 
-    # --- what a program does ---
+    @property
+    def bus(self) -> Bus:
+        return self._parts.bus
 
-    async def send(self, message: str | UserMessage, *, output_schema: dict[str, object] | None = None) -> Result:
-        """One message and all that follows, until the model has answered.
+    @property
+    def orchestrator(self) -> AsyncAgentOrchestrator:
+        """Steers the session's agents while they run."""
+        return AsyncAgentOrchestrator(self)
 
-        Raises:
-            SessionBusy: a call is already running. SessionClosed: after close.
-            AgentError: the run failed; its `result` holds what there is.
-        """
-        tally = Tally()
-        leave = self._parts.bus.listen(tally.feed)
-        try:
-            outcome = await self.drive(message, output_schema=output_schema)
-        except AgentError as error:
-            error.result = result_of(tally)
-            raise
-        finally:
-            leave()
-        result = result_of(tally)
-        if outcome.failure is None:
-            return result
-        failed = outcome.error or AgentError(outcome.failure.message, hint=outcome.failure.hint)
-        failed.result = result
-        raise failed
+    # --- runs ---
 
-    async def drive(self, message: str | UserMessage, *, output_schema: dict[str, object] | None = None) -> Outcome:
+    async def drive(self, message: str | UserMessage, *, output_schema: OutputSchema | None = None) -> Outcome:
         """As `send`, but a failed or interrupted run is told by the outcome: for faces, which listen to events.
 
         Raises:
-            SessionBusy, SessionClosed, StorageError: the run could not begin.
+            SessionBusy, SessionClosed, StorageError: the run could not begin. AgentError: its model could not be made ready.
         """
-        await self._begin()
+        self._begin()
         said = user_text(message) if isinstance(message, str) else message
         self._runs += 1
-        self._parts.setup.output_schema = output_schema or self._output_schema
-        self._task = asyncio.create_task(self._loop.run(said, f"run-{self._runs}"), name=f"{self.id} run")
+        task = self._task = asyncio.create_task(self._converse(said, output_schema), name=f"{self.id} run")
         try:
-            return await self._task
+            return await task
         except asyncio.CancelledError:
             ending = self._held.ending()
-            if ending is None or not self._task.cancelled() or self._loop.outcome is None:
+            if ending is None or not task.cancelled():
                 raise
+            if self._loop.outcome is None:
+                raise error_of(failure_of(ending)) from None
             return self._loop.outcome
         finally:
             self._task = None
@@ -148,8 +125,8 @@ class AsyncSession:
         Raises:
             SessionClosed, StorageError: it could not begin. AgentError: it was interrupted, or what the job raises.
         """
-        await self._begin(beside=True)
-        task = asyncio.create_task(job())
+        self._begin(beside=True)
+        task = asyncio.create_task(self._beside(job))
         self._jobs.add(task)
         try:
             return await task
@@ -157,30 +134,31 @@ class AsyncSession:
             ending = self._held.ending()
             if ending is None or not task.cancelled():
                 raise
-            raise ending from None
+            raise error_of(failure_of(ending)) from None
         finally:
             self._jobs.discard(task)
             self._sync()
 
-    async def stream(self, message: str | UserMessage) -> AsyncGenerator[Envelope, None]:
-        """The envelopes of one run as they come, to the main agent's RunFinished. Closing the generator early interrupts the run."""
-        queue: asyncio.Queue[Envelope | None] = asyncio.Queue()
-        leave = self._parts.bus.listen(queue.put_nowait)
-        task = asyncio.create_task(self.drive(message))
-        task.add_done_callback(lambda _: queue.put_nowait(None))
-        try:
-            while (envelope := await queue.get()) is not None:
-                yield envelope
-                if envelope.agent_id == MAIN and isinstance(envelope.event, RunFinished):
-                    break
-            with contextlib.suppress(AgentError):
-                await task
-        finally:
-            leave()
-            if not task.done():
-                self.stop(Interrupted("interrupted."))
-                with contextlib.suppress(AgentError, asyncio.CancelledError):
-                    await task
+    async def cancel(self) -> None:
+        """Ends what runs, the answer and all workers, and waits until it has; whoever waits for it gets Interrupted. Nothing where nothing runs."""
+        running = [task for task in (self._task, *self._jobs) if task is not None]
+        if running:
+            self.stop(Interrupted("cancelled by the program."))
+            await asyncio.wait(running)
+
+    async def save(self) -> Path:
+        """Makes sure that all so far survives a power cut; gives the session's file. (Events are written as they happen, also without this.)
+
+        Raises:
+            UsageError: the session was opened with `save=False`. StorageError: the file cannot be written.
+        """
+        file = self._parts.file
+        if file is None:
+            raise UsageError("the session was opened with save=False; nothing of it is kept.", hint="Open one with save=True.")
+        if self._broken is not None:
+            raise self._broken
+        file.sync()
+        return file.path
 
     def command(self, command: Command) -> None:
         """Acts on a running or idle session at once. `Submit` is not among these: it is `send`, `run` or `stream`.
@@ -192,13 +170,13 @@ class AsyncSession:
             case Interrupt():
                 self.stop(Interrupted("interrupted."))
             case Inject(message=message, agent_id=agent_id):
-                self.orchestrator.inject(agent_id, message)
+                self.tree.inject(agent_id, message)
             case Pause(agent_id=agent_id):
-                self.orchestrator.pause(agent_id)
+                self.tree.pause(agent_id)
             case Resume(agent_id=agent_id):
-                self.orchestrator.resume(agent_id)
+                self.tree.resume(agent_id)
             case Cancel(agent_id=agent_id):
-                self._later(self.orchestrator.cancel(self.orchestrator.find(agent_id).id))
+                self.tree.stop(agent_id)
             case Answer():
                 if self.kit.approvals is None:
                     raise UsageError("nobody was asked anything in this session.")
@@ -224,7 +202,7 @@ class AsyncSession:
 
     def pin_model(self, worker: str, name: str) -> None:
         """A worker's model for this session; `subagents` sets the default of all, an empty name lifts the pin. Raises UnknownModel."""
-        if name:
+        if name and name != INHERIT:
             self.kit.catalogue.resolve(name)
         if worker == "subagents":
             self.kit.subagent_model = name
@@ -238,7 +216,7 @@ class AsyncSession:
         rules = parse_rules(text)
         given = {effect: rules}
         self.kit.policy = self.kit.policy.with_rules(**given)
-        for node in self.orchestrator.main.walk():
+        for node in self.tree.main.walk():
             node.gate.policy = node.gate.policy.with_rules(**given)
 
     def _set_effort(self, effort: str) -> None:
@@ -249,6 +227,7 @@ class AsyncSession:
         self._switch(Resolved(active.spec, ref), str(ref))
 
     def _switch(self, resolved: Resolved, name: str) -> None:
+        check_budget(self.kit, resolved.spec)
         active = self.kit.activate(resolved, name, "command")
         self.start()
         self._parts.node.model.switch(active)
@@ -257,6 +236,15 @@ class AsyncSession:
     def notice(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
         """Tells the person something, in one line."""
         self._parts.bus.publish(MAIN, Notice(level=level, text=text))
+
+    def tell(self, message: UserMessage) -> None:
+        """Adds a message without a run: the model reads it with the next one; while a run is under way, at its next safe point."""
+        if self._task is not None:
+            self._held.inject(message)
+            return
+        self.start()
+        self._loop.history.append(message)
+        self._parts.bus.publish(MAIN, UserSubmitted(message=message))
 
     def take_back(self) -> tuple[UserMessage, ...]:
         """What a person said to the running agent and was not delivered yet, taken out again; what workers report stays."""
@@ -275,10 +263,32 @@ class AsyncSession:
 
     @property
     def history(self) -> tuple[Message, ...]:
+        """What was said so far, as the model is sent it."""
         return tuple(self._loop.history)
 
     @property
+    def agents(self) -> tuple[AgentResult, ...]:
+        """Every worker of the session as it stands, whoever started it."""
+        view = self.orchestrator.view
+        return tuple(view(node) for node in self.tree.main.walk() if node.parent is not None)
+
+    @property
+    def prompt_and_tools(self) -> tuple[str, tuple[Tool[Any], ...]]:
+        """The main agent's system prompt and the tools it is offered."""
+        return self._parts.setup.system, tuple(self._parts.setup.tools)
+
+    @property
+    def conversing(self) -> bool:
+        """Whether a message is being answered."""
+        return self._task is not None
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
     def busy(self) -> bool:
+        """Whether anything runs: an answer, or workers beside it."""
         return self._task is not None or bool(self._jobs)
 
     def listen(self, listener: Callable[[Envelope], None]) -> Callable[[], None]:
@@ -298,7 +308,7 @@ class AsyncSession:
                 model=active.use,
                 permission_mode=self.kit.mode(),
                 tools=parts.node.tool_names,
-                agents=self.orchestrator.roster.names(),
+                agents=self.tree.roster.names(),
                 version=__version__,
                 resumed=parts.resumed,
             ),
@@ -315,11 +325,16 @@ class AsyncSession:
         if running:
             self.stop(Interrupted("the session was closed."))
             await asyncio.wait(running)
-        await self.orchestrator.close()
-        for asking in list(self._asking):
-            asking.cancel()
+        await self.tree.close()
+        asking = [task for task in self._asking if task is not asyncio.current_task()]
+        for task in asking:
+            task.cancel()
+        if asking:
+            await asyncio.wait(asking)
         if self._parts.file is not None:
             self._parts.file.close()
+        if self._on_closed is not None:
+            self._on_closed(self)
 
     async def __aenter__(self) -> AsyncSession:
         return self
@@ -329,7 +344,7 @@ class AsyncSession:
 
     # --- inside ---
 
-    async def _begin(self, *, beside: bool = False) -> None:
+    def _begin(self, *, beside: bool = False) -> None:
         self._check_free(beside=beside)
         self.start()
         if self._broken is not None:
@@ -337,9 +352,24 @@ class AsyncSession:
         if not self.busy:
             self._held.begin()
             self.kit.ledger.begin()
-        prepare, self._parts.prepare = self._parts.prepare, None
-        if prepare is not None:
-            await prepare()
+            self.tree.begin()
+
+    async def _converse(self, message: UserMessage, schema: OutputSchema | None) -> Outcome:
+        self._loop.outcome = None
+        await self._prepare()
+        self._parts.setup.output_schema = json_schema(schema or self.output_schema)
+        return await self._loop.run(message, f"run-{self._runs}")
+
+    async def _beside(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        await self._prepare()
+        return await job()
+
+    async def _prepare(self) -> None:
+        """Once; where it failed, the next call tries again."""
+        async with self._preparing:
+            if self._parts.prepare is not None:
+                await self._parts.prepare()
+                self._parts.prepare = None
 
     def _check_free(self, *, beside: bool) -> None:
         if self._closed:
@@ -368,17 +398,10 @@ class AsyncSession:
 
     def _approve(self, envelope: Envelope) -> None:
         if isinstance(envelope.event, ApprovalAsked):
-            self._later(self._decide(envelope.event))
+            assert self._parts.on_approval is not None and self.kit.approvals is not None
+            self.keep(decide(envelope.event, self._parts.on_approval, self.kit.approvals, self.stop))
 
-    async def _decide(self, asked: ApprovalAsked) -> None:
-        assert self._parts.on_approval is not None and self.kit.approvals is not None
-        said = self._parts.on_approval(asked)
-        if inspect.isawaitable(said):
-            said = await said
-        decision: Decision = ("once" if said else "deny") if isinstance(said, bool) else said
-        self.kit.approvals.answer(Answer(asked.request_id, decision))
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs something beside the run; closing the session ends it."""
         task = asyncio.get_running_loop().create_task(work)
         self._asking.add(task)

@@ -20,6 +20,8 @@ PROVIDER_KEYS = frozenset({
 })  # fmt: skip
 """The usual variables of model providers' keys. Other credentials (GITHUB_TOKEN, AWS_…, NPM_TOKEN) stay: builds and git need them."""
 
+NO_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
+
 FORCES_COLOUR = ("FORCE_COLOR", "CLICOLOR_FORCE")
 """Would put escape codes into output that no terminal reads."""
 
@@ -57,13 +59,18 @@ def get(name: str, default: str = "") -> str:
     return os.environ.get(name, default)
 
 
+def start_lean() -> None:
+    """For the command line's own process: pydantic looks through every installed package for plugins at its first model, 10 ms and more."""
+    os.environ.setdefault(NO_PLUGINS, "__all__")
+
+
 def child_env(secrets: Iterable[str] = ()) -> dict[str, str]:
     """The environment for a child process: ours, made non-interactive, without providers' keys.
 
     `secrets` names more variables to leave out: those that the config reads keys from. The rule goes by name alone: `PROVIDER_KEYS`
     and `secrets` go, everything else stays.
     """
-    hidden = PROVIDER_KEYS.union(secrets, FORCES_COLOUR)
+    hidden = PROVIDER_KEYS.union(secrets, FORCES_COLOUR, (NO_PLUGINS,) if os.environ.get(NO_PLUGINS) == "__all__" else ())
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     return kept | NON_INTERACTIVE
 

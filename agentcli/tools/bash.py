@@ -18,6 +18,8 @@ from agentcli.tools.texts import refuse_surrogates
 
 TIMEOUT_S = 120
 LONGEST_S = 600
+GRACE_S = 1.0
+"""Between TERM and KILL. A cancelled agent has two seconds to leave no process behind."""
 LONGEST_COMMAND = 100_000
 """Characters. Linux takes 128 KiB in one argument."""
 BACKGROUND = "COMMAND > FILE.log 2>&1 &"
@@ -74,6 +76,7 @@ class Bash(Tool[BashArgs]):
                 merge_stderr=True,
                 max_output=0,
                 on_output=output.take,
+                grace_s=GRACE_S,
             )
             collected = output.finish()
         except AgentError as error:

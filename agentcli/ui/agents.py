@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from agentcli.protocol.text import cells, clean, one_line
-from agentcli.ui.amounts import count, money, tokens
-from agentcli.ui.panel import clock, panel, state_word
+from agentcli.ui.amounts import clock, count, money, tokens
+from agentcli.ui.panel import panel, state_word
 from agentcli.ui.render import BAD, DIM, STRONG, Painter, assembled, fitted
 from agentcli.ui.workers import Worker
 
@@ -37,7 +37,7 @@ def definition_lines(definitions: Sequence[AgentRow], width: int, painter: Paint
     if not definitions:
         return [painter.row(Text("No workers are defined.", DIM), width)]
     names = [one_line(row.name, LONGEST_NAME) for row in definitions]
-    runs = [one_line(runs_on(row), min(LONGEST_RUNS_ON, max(12, width // 2))) for row in definitions]
+    runs = [runs_on(row, min(LONGEST_RUNS_ON, max(12, width // 2))) for row in definitions]
     name_width, runs_width = max(map(cells, names)), max(map(cells, runs))
     about = width - name_width - runs_width - (4 if painter.look == "plain" else 7)
     lines = [painter.row(Text("Definitions", STRONG), width)]
@@ -50,13 +50,14 @@ def definition_lines(definitions: Sequence[AgentRow], width: int, painter: Paint
     return lines
 
 
-def runs_on(row: AgentRow) -> str:
-    """`fast → openai/gpt-4o-mini (definition)`: what was asked for, where that is not the model's own name, and what it comes to."""
+def runs_on(row: AgentRow, width: int) -> str:
+    """`fast = openai/gpt-4o-mini (definition)`: what was asked for, what that comes to, which link decided. The link is never cut."""
     if row.model is None:
-        return f"none: {row.problem}"
-    resolved, requested = row.model.resolved, row.model.requested
-    asked = f"{requested} = " if requested and requested not in (resolved, "inherit") and len(requested) < 16 else ""
-    return f"{asked}{resolved} ({row.model.source})"
+        return one_line(f"none: {row.problem}", width)
+    resolved, requested, link = row.model.resolved, row.model.requested, f" ({row.model.source})"
+    asked = f"{requested} = " if requested and requested not in (resolved, "inherit") else ""
+    room = max(4, width - cells(link))
+    return (one_line(f"{asked}{resolved}", room) if cells(asked + resolved) <= room else one_line(resolved, room)) + link
 
 
 def worker_lines(worker: Worker, now: float, width: int, painter: Painter) -> list[str]:

@@ -33,6 +33,16 @@ def duration(milliseconds: int) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
+def clock(seconds: float) -> str:
+    """Whole seconds in a column: `8s`, `3m05s`, `1h02m`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
 def megabytes(size: int) -> str:
     """`491 MB`, of a million bytes each."""
     return f"{size / 1_000_000:.0f} MB"

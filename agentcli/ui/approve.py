@@ -54,6 +54,18 @@ class Choice:
         if not self.answer.done():
             self.answer.set_result(value)
 
+    def spoken(self) -> list[Line]:
+        keys = ", ".join(f"{option.key} for {option.text}" for option in self.options)
+        return [[("", self.title)], *self.body, [("", f"Type {keys}.")]]
+
+    def answered_by(self, line: str) -> bool:
+        """Takes a typed line; False where it is none of the answers."""
+        if line:
+            self.press("text", line[:1])
+        else:
+            self._end(self.options[0].value)
+        return self.answer.done()
+
     def lines(self, width: int, height: int) -> list[Line]:
         keys: Line = []
         for option in self.options:
@@ -115,6 +127,28 @@ class Approval:
                 self.reason += clean(text, keep_newlines=False)
             case _:
                 return
+
+    # --- in words, for plain lines ---
+
+    def spoken(self) -> list[Line]:
+        always = f", a for always ({visible(self.asked.rule)})" if self.asked.rule else ""
+        return [*self.lines(10_000, 10_000)[:-1], [("", f"Type y for once, s for this session{always}, or n and a reason.")]]
+
+    def answered_by(self, line: str) -> bool:
+        """Takes a typed line, `n because …` also; False where it is none of the answers."""
+        word, _, reason = line.partition(" ")
+        match word.casefold():
+            case "n" | "no":
+                self._end("deny", clean(reason, keep_newlines=False).strip())
+            case "y" | "yes":
+                self._end("once")
+            case "s":
+                self._end("session")
+            case "a" if self.asked.rule:
+                self._end("always")
+            case _:
+                return False
+        return True
 
     def _end(self, decision: Decision, reason: str = "") -> None:
         self.send(Answer(self.asked.request_id, decision, reason))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from typer.core import TyperCommand
 
 from agentcli.protocol.errors import UsageError
 from agentcli.protocol.names import permission_mode
+
+if TYPE_CHECKING:
+    from agentcli.ui.printing import OutputFormat
 
 COMMANDS_HELP = """Commands (only as the first word): models, agents, sessions, config, local, compare; see agentcli COMMAND --help.
 
@@ -19,22 +24,30 @@ Exit codes: 0 done, 1 failed, 2 usage or config, 41 authentication, 53 turn limi
 143 SIGTERM."""
 
 
-class Format(StrEnum):
-    text = "text"
-    json = "json"
-    stream_json = "stream-json"
-
-
-class InputFormat(StrEnum):
-    text = "text"
-    stream_json = "stream-json"
-
+FORMATS = ("text", "json", "stream-json")
+INPUT_FORMATS = ("text", "stream-json")
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=HELP)
 
 
-@app.command(epilog=COMMANDS_HELP)
+class Lean(TyperCommand):
+    """Flags that were not given, and plain texts, need no type adapter: building all of them costs more than the rest of the command line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for param in self.params:
+            param.process_value = partial(_adapted_only, param.process_value)  # type: ignore[method-assign]
+        return super().parse_args(ctx, args)
+
+
+def _adapted_only(process: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
+    kind = process.__self__.type_descriptor.annotation  # type: ignore[attr-defined]
+    if kind == list[str]:
+        return list(value or ())
+    return value if value is None or kind is str else process(ctx, value)
+
+
+@app.command(epilog=COMMANDS_HELP, cls=Lean)
 def run(
     prompt: Annotated[list[str] | None, typer.Argument(help="The first message; `-` reads standard input.")] = None,
     print_: Annotated[bool, typer.Option("-p", "--print", help="One shot: the answer goes to stdout, then the program ends.")] = False,
@@ -43,8 +56,8 @@ def run(
     worker: Annotated[list[str] | None, typer.Option(metavar="NAME=MODEL", help="Pins a worker's model for this run; repeatable.")] = None,
     effort: Annotated[str | None, typer.Option(help="Thinking effort, where the model has levels.")] = None,
     fallback_model: Annotated[str | None, typer.Option(metavar="A,B", help="Tried in order when the model stays unavailable.")] = None,
-    output_format: Annotated[Format, typer.Option(help="What goes to stdout.")] = Format.text,
-    input_format: Annotated[InputFormat, typer.Option(help="What is read from stdin.")] = InputFormat.text,
+    output_format: Annotated[str, typer.Option(metavar="text|json|stream-json", help="What goes to stdout.")] = "text",
+    input_format: Annotated[str, typer.Option(metavar="text|stream-json", help="What is read from stdin.")] = "text",
     include_partial_messages: Annotated[bool, typer.Option(help="stream-json: also the pieces of answers.")] = False,
     json_schema: Annotated[str | None, typer.Option(metavar="FILE|TEXT", help="JSON schema that the answer must fit.")] = None,
     output_last_message: Annotated[Path | None, typer.Option("-o", "--output-last-message", metavar="FILE")] = None,
@@ -76,26 +89,30 @@ def run(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="More progress on stderr.")] = False,
     color: Annotated[str, typer.Option(metavar="auto|always|never")] = "auto",
+    plain: Annotated[bool, typer.Option("--plain", help="Interactive: plain lines, for a screen reader.")] = False,
 ) -> None:
     """A terminal coding agent that delegates to workers, each on a model of its own."""
     given = locals()
     said = given.pop("prompt") or []
     wait = len(said) > 1 and said[-1] == "-"
     words = " ".join(said[:-1] if wait else said)
-    from agentcli.ui.oneshot import OneShot, run_oneshot
-
     folder = (cwd or Path()).expanduser().resolve()
     if not folder.is_dir():
         raise UsageError(f"--cwd: no such folder: {folder}.")
-    interactive = not print_ and output_format is Format.text and sys.stdin.isatty() and sys.stdout.isatty()
+    interactive = not print_ and output_format == "text" and sys.stdin.isatty() and sys.stdout.isatty()
     if interactive:
-        raise UsageError("the interactive session is not there yet: give a prompt with -p.", hint='Try: agentcli -p "What does this project do?"')
+        from agentcli.ui.face import Start
+        from agentcli.ui.repl import run_repl
+
+        raise typer.Exit(run_repl(Start(words, folder, config, bare, trust, plain, color, session_options(given))))
+    from agentcli.ui.oneshot import OneShot, run_oneshot
+
     shot = OneShot(
         prompt=words,
         wait_for_stdin=wait,
         cwd=folder,
-        output_format=output_format.value,
-        input_format=input_format.value,
+        output_format=cast("OutputFormat", one_of(output_format, FORMATS, "--output-format")),
+        input_format=one_of(input_format, INPUT_FORMATS, "--input-format"),
         include_partial=include_partial_messages,
         verbosity="quiet" if quiet else "verbose" if verbose else "normal",
         last_message=output_last_message,
@@ -133,6 +150,13 @@ def session_options(given: dict[str, Any]) -> dict[str, Any]:
     if given["permission_mode"] is not None:
         options["permission_mode"] = mode_of(given["permission_mode"])
     return options
+
+
+def one_of(text: str, known: tuple[str, ...], flag: str) -> str:
+    """A word that must be one of a few. Raises UsageError."""
+    if text not in known:
+        raise UsageError(f"{flag}: '{text}' is none of {', '.join(known)}.")
+    return text
 
 
 def mode_of(text: str) -> str:

@@ -91,7 +91,7 @@ def whole_lines(item: Item, painter: Painter, width: int) -> list[str]:
         case ToolRun():
             whole, room = view_of(item).whole, width - TOOL_MARGIN
             body = diff_lines(whole, painter, room) if isinstance(item.display, DiffDisplay) else _plain(whole, painter, room)
-            return [_tool_head(item, painter, width), *_under(body, painter), *_full_output(item)]
+            return [_tool_head(item, painter, width), *_under(body, painter), *_full_output(item, painter, width)]
         case UserSaid():
             head = painter.row(Text("report of a worker" if item.origin == "worker" else "message", DIM), width)
             return [head, *_plain(clean(item.text).split("\n"), painter, width)]
@@ -228,11 +228,11 @@ def _under(lines: Sequence[str], painter: Painter) -> list[str]:
     return [f"{first if index == 0 else '   '} {line}".rstrip() for index, line in enumerate(lines)]
 
 
-def _full_output(run: ToolRun) -> list[str]:
+def _full_output(run: ToolRun, painter: Painter, width: int) -> list[str]:
     """Where the whole output is, when what the tool kept is only a part of it."""
     if not isinstance(run.display, CommandDisplay) or not run.display.full_output:
         return []
-    return [f"{' ' * TOOL_MARGIN}all of it is in {clean(run.display.full_output, keep_newlines=False)}"]
+    return painter.hang(Text(" " * TOOL_MARGIN), Text(f"all of it is in {clean(run.display.full_output, keep_newlines=False)}"), width)
 
 
 # --- remarks, errors, decisions, sums ---
@@ -252,7 +252,7 @@ def _trouble(item: Trouble, painter: Painter, width: int) -> list[str]:
     where = ", ".join(part for part in (failure.provider, f"HTTP {failure.status}" if failure.status else "") if part)
     for word, text in (("where", where), ("next", failure.hint)):
         if text:
-            lines += painter.hang(Text(f"  {word:<6}", DIM), Text(clean(text, keep_newlines=False)), width)
+            lines += painter.hang(Text(f"  {word:<7}", DIM), Text(clean(text, keep_newlines=False)), width)
     return lines
 
 

@@ -11,7 +11,6 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from agentcli.protocol.text import clean, one_line
-from agentcli.sdk.files import project_files
 from agentcli.ui.fuzzy import ranked, with_folders
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ class PromptCompleter(Completer):
     async def _files(self) -> list[str]:
         now = time.monotonic()
         if now - self._read_at >= FRESH_S:
+            from agentcli.sdk.files import project_files
+
             self._read_at = now
             files = await project_files(self._repl.cwd)
             # A name that cannot be shown as it is must not get into the prompt.

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from agentcli.protocol.text import clean, one_line
-from agentcli.ui.amounts import megabytes
+from agentcli.protocol.text import cells, clean, one_line
+from agentcli.ui.amounts import clock, megabytes
 from agentcli.ui.blocks import Scroll, whole_lines
 from agentcli.ui.face import Drawn, Printed, Told, Whole
 from agentcli.ui.items import Running
-from agentcli.ui.lines import Line
+from agentcli.ui.lines import LEAD, Line
 from agentcli.ui.look import Look
-from agentcli.ui.panel import SPINNER, clock
+from agentcli.ui.panel import SPINNER
 from agentcli.ui.region import live_lines
 from agentcli.ui.render import BAD, CAREFUL, DIM, GOOD, NAME, STRONG, Painter, assembled
 from agentcli.ui.status import status_line
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STYLES = {"dim": DIM, "bold": STRONG, "title": STRONG, "key": NAME, "warn": CAREFUL, "bad": BAD, "good": GOOD}
 SHELL_LINES = 6
+MOST_LEAD = 0.6
+"""Share of the width that the columns before the last may take; else the last one goes below them."""
 
 
 class Drawing:
@@ -38,8 +40,8 @@ class Drawing:
         out: list[str] = []
         for thing in things:
             match thing:
-                case Told(lines=lines):
-                    out += ["", *(row for line in lines for row in self._told(line, columns))]
+                case Told(lines=lines, close=close):
+                    out += [*([] if close else [""]), *(row for line in lines for row in self._told(line, columns))]
                 case Drawn(draw=draw):
                     out += ["", *draw(self.painter, columns)]
                 case Whole(item=item):
@@ -50,7 +52,12 @@ class Drawing:
 
     def _told(self, line: Line, columns: int) -> list[str]:
         pieces = [(clean(text), STYLES.get(style, "")) for style, text in line]
-        return self.painter.hang(Text(), assembled(*pieces), columns)
+        if not line or line[0][0] != LEAD:
+            return self.painter.hang(Text(), assembled(*pieces), columns)
+        lead, body = Text(pieces[0][0]), assembled(*pieces[1:])
+        if cells(lead.plain) <= columns * MOST_LEAD:
+            return self.painter.hang(lead, body, columns)
+        return [self.painter.row(Text(lead.plain.rstrip()), columns), *(self.painter.hang(Text("    "), body, columns) if body else [])]
 
     def live(self, repl: Repl, now: float, width: int, height: int) -> list[str]:
         """What goes on, in at most `height` lines."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ class Told(Struct, frozen=True):
     """Lines that agentcli itself says: the answer of a slash command, say."""
 
     lines: tuple[Line, ...]
+    close: bool = False
+    """Whether they belong to what stands above, without an empty line between."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,18 @@ class Overlay(Protocol):
 
     def lines(self, width: int, height: int) -> list[Line]: ...
 
+    def spoken(self) -> list[Line]:
+        """The same in words, for a face of plain lines."""
+
+    def answered_by(self, line: str) -> bool:
+        """Takes a typed line there; False where it did not do."""
+
 
 class Face(Protocol):
     """Shows a `Repl` and brings it what the person types."""
+
+    shown: asyncio.Event
+    """Set when the prompt is there: what takes long begins after that."""
 
     async def run(self) -> None:
         """Until `leave`. Modes of the terminal are as before when it returns or raises."""

@@ -6,6 +6,7 @@ Reaches into prompt_toolkit's renderer (3.0.52 and later), which has no public w
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,6 +47,13 @@ class InlineOutput(Vt100_Output):
             self.flush()
 
 
+def inline_output(term: str) -> InlineOutput:
+    """An output to our terminal."""
+    output = InlineOutput.from_pty(sys.stdout, term=term)
+    assert isinstance(output, InlineOutput)
+    return output
+
+
 class InlineApplication(Application[None]):
     """An application that is erased rightly after the terminal changed its width."""
 
@@ -72,7 +80,7 @@ def wrapped_position(screen: Screen, cursor: Point, columns: int) -> Point:
 
 
 def _rows(screen: Screen, row: int, columns: int) -> int:
-    cells = screen.data_buffer.get(row, {})
+    cells: dict[int, Any] = screen.data_buffer.get(row, {})
     width = max((column + char.width for column, char in cells.items() if char.char != " " or "reverse" in char.style), default=0)
     return max(1, -(-width // columns))
 

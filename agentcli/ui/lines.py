@@ -9,6 +9,8 @@ from agentcli.protocol.text import cells, one_line
 Piece = tuple[str, str]
 """A style's name and a text. Names: "" plain, dim, bold, key, title, warn, bad, good, chosen, typed."""
 Line = list[Piece]
+LEAD = "lead"
+"""The style of a first piece under whose end the rest of its line is wrapped."""
 
 
 def plain(line: Iterable[Piece]) -> str:
@@ -21,29 +23,29 @@ def width_of(line: Iterable[Piece]) -> int:
 
 
 def cut(line: Iterable[Piece], width: int) -> Line:
-    """The line within `width` cells, … where it was longer."""
+    """The line within `width` cells, … at its end where it was longer."""
+    pieces = list(line)
+    if width_of(pieces) <= width:
+        return pieces
     out: Line = []
-    room = width
-    for style, text in line:
-        size = cells(text)
-        if size <= room:
-            out.append((style, text))
-            room -= size
-            continue
-        if room > 0:
-            out.append((style, _cut_text(text, room)))
-        break
+    room = width - 1
+    for style, text in pieces if width > 0 else ():
+        kept = _head(text, room)
+        room -= cells(kept)
+        if kept != text:
+            return [*out, (style, f"{kept}…")]
+        out.append((style, text))
     return out
 
 
-def _cut_text(text: str, width: int) -> str:
-    room, kept = width - 1, 0
+def _head(text: str, room: int) -> str:
+    kept = 0
     for char in text:
         room -= cells(char)
         if room < 0:
             break
         kept += 1
-    return text[:kept] + "…"
+    return text[:kept]
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -22,6 +22,8 @@ from agentcli.ui.render import Painter, chopped
 CODE_THEME = "ansi_dark"
 """Sixteen colours by their names: what they look like is the terminal's matter."""
 CODE_MARGIN = "  "
+MOST_COLOURED = 20_000
+"""Characters of one piece of code beyond which it is not coloured: that takes a tenth of a second, in which nobody can type."""
 LEAST_COLUMN = 6
 """Cells per column below which a table is not drawn but shown as it was written."""
 
@@ -41,15 +43,28 @@ class Code(markdown.CodeBlock):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         code = str(self.text).rstrip().expandtabs(4)
         width = max(1, options.max_width - len(CODE_MARGIN))
-        for line in _highlighted(code, self.lexer_name).split("\n"):
-            at = 0
-            for piece in chopped(line.plain, width):
-                yield Text.assemble(CODE_MARGIN, line[at : at + len(piece)] if piece else "", no_wrap=True, overflow="ignore")
-                at += len(piece)
+        rows: list[Text] = []
+        for line in _highlighted(code, self.lexer_name).split("\n", allow_blank=True):
+            rows += [line] if len(line.plain) * 2 <= width else _cut(line, width)
+        yield Text(CODE_MARGIN, no_wrap=True, overflow="ignore").append_text(Text(f"\n{CODE_MARGIN}").join(rows))
+
+
+def _cut(line: Text, width: int) -> list[Text]:
+    """Pieces of at most `width` cells."""
+    pieces = chopped(line.plain, width)
+    if len(pieces) == 1:
+        return [line]
+    ends, at = [], 0
+    for piece in pieces[:-1]:
+        at += len(piece)
+        ends.append(at)
+    return list(line.divide(ends))
 
 
 def _highlighted(code: str, lexer: str) -> Text:
-    """The code with colours; as it is where no such language is known."""
+    """The code with colours; as it is where no such language is known or there is too much of it."""
+    if len(code) > MOST_COLOURED:
+        return Text(code)
     text = Syntax(code, lexer, theme=CODE_THEME).highlight(code)
     if text.plain.rstrip("\n") != code:
         return Text(code)

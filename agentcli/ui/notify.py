@@ -8,7 +8,7 @@ BELL = "\a"
 
 
 def signal_for(kind: str, text: str) -> str:
-    """`bell`: the bell. `desktop`: a notification by OSC 9, which kitty, WezTerm, iTerm2, foot and Windows Terminal show, and the bell. `off`: nothing."""
+    """`bell`: the bell; `desktop`: a notification by OSC 9, which kitty, WezTerm, iTerm2 and foot show, and the bell; `off`: nothing."""
     match kind:
         case "bell":
             return BELL

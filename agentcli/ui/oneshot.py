@@ -16,6 +16,7 @@ from agentcli.protocol.errors import AgentError, Interrupted, Terminated, UsageE
 from agentcli.protocol.events import Envelope, Failure
 from agentcli.sdk.agent import AsyncAgent, Origin
 from agentcli.sdk.session import AsyncSession
+from agentcli.sdk.wanted import Wanted
 from agentcli.ui.printing import OutputFormat, Sink, make_sink
 from agentcli.ui.progress import Verbosity
 from agentcli.ui.stdin import read_messages, read_prompt
@@ -109,7 +110,7 @@ async def _converse(shot: OneShot, sink: Sink, stop: Stop) -> None:
         options = dict(shot.options)
         if shot.json_schema:
             options["output_schema"] = read_schema(shot.json_schema)
-        session = agent.session(shot.cwd, options)
+        session = agent.session(shot.cwd, Wanted(**options))
         stop.session = session
         session.listen(_feeding(sink, session))
         for notice in prompt.notices:

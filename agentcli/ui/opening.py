@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,12 @@ SHOWN_TURNS = 3
 
 async def open_first(repl: Repl) -> None:
     """Everything up to the first message. Raises AgentError where there is no session to be had."""
-    agent = await asyncio.to_thread(_read_agent, repl)
+    agent = await asyncio.to_thread(read_agent, repl)
     repl.agent = agent
     if agent.config.untrusted is not None and await _ask_trust(repl, agent):
         await agent.close()
         repl.start = replace(repl.start, trust=True)
-        agent = repl.agent = await asyncio.to_thread(_read_agent, repl)
+        agent = repl.agent = await asyncio.to_thread(read_agent, repl)
     if _is_first_start(repl):
         from agentcli.ui.setup import guide
 
@@ -36,7 +37,7 @@ async def open_first(repl: Repl) -> None:
     open_session(repl, repl.start.options)
 
 
-def _read_agent(repl: Repl) -> AsyncAgent:
+def read_agent(repl: Repl) -> AsyncAgent:
     """On a thread: its imports and a first parse take longer than a person should wait for an echo."""
     from agentcli.sdk import assemble, programs  # noqa: F401 - imported here so that opening the session does not wait for it
     from agentcli.sdk.agent import AsyncAgent, Origin
@@ -97,12 +98,24 @@ async def change_session(repl: Repl, options: dict[str, Any]) -> None:
     past = _past(repl, options)
     old = repl.session
     await old.close()
+    forget_empty(repl)
     try:
         session = repl.agent.session(repl.cwd, options)
     except AgentError as error:
         repl.fail(error)
         session = repl.agent.session(repl.cwd, {"resume": old.id} if _is_saved(old) else {})
     show_session(repl, session, past)
+
+
+def forget_empty(repl: Repl) -> None:
+    """A session in which nothing was ever said leaves no file: nobody wants to go on with it."""
+    from agentcli.protocol.errors import SessionNotFound, StorageError
+    from agentcli.sdk.overview import remove_session
+
+    if repl.session.history or repl.state.tally.runs:
+        return
+    with contextlib.suppress(SessionNotFound, StorageError):
+        remove_session(repl.session.id)
 
 
 def _is_saved(session: AsyncSession) -> bool:

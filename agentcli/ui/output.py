@@ -26,6 +26,14 @@ class Output:
         self.gone = False
         self.fault: OSError | None = None
 
+    def size(self) -> tuple[int, int]:
+        """Columns and lines of the terminal below the stream; 80 and 24 where there is none to ask."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                columns, lines = os.get_terminal_size(self._descriptor)
+                return columns or 80, lines or 24
+        return 80, 24
+
     def text(self, text: str) -> None:
         self.write(utf8(text).encode())
 

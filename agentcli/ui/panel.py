@@ -6,8 +6,7 @@ not hold all of it, words get shorter first, columns go last.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -15,11 +14,11 @@ from rich.text import Text
 
 from agentcli.protocol.models import Usage
 from agentcli.protocol.text import cells, one_line
-from agentcli.ui.amounts import count, money, tokens
+from agentcli.ui.amounts import clock, count, money, tokens
 from agentcli.ui.items import FanOut, WorkerFacts
 from agentcli.ui.look import Look
 from agentcli.ui.render import BAD, CAREFUL, DIM, GOOD, NAME, fitted
-from agentcli.ui.workers import sums
+from agentcli.ui.workers import ORDER, WORDS, closing, counts, kind_of, sums
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 ICONS = {"queued": "·", "waiting": "?", "paused": "‖", "retry": "↻", "completed": "✓", "failed": "✗", "cancelled": "-"}
@@ -27,12 +26,8 @@ STYLES = {
     "queued": DIM, "running": NAME, "waiting": CAREFUL, "paused": CAREFUL, "retry": CAREFUL,
     "completed": GOOD, "failed": BAD, "cancelled": DIM,
 }  # fmt: skip
-WORDS = {"waiting": "waiting for approval", "completed": "done", "retry": "waiting to retry"}
-SHORT_WORDS = {"waiting": "approval", "completed": "done", "retry": "to retry"}
+SHORT_WORDS: Mapping[str, str] = {"waiting": "approval", "completed": "done", "retry": "to retry"}
 SHORT_LINKS = {"definition": "def", "subagent_model": "sub", "fallback": "fell back"}
-ORDER = ("waiting", "running", "retry", "paused", "failed", "queued", "cancelled", "completed")
-"""Which rows stay when not all fit: those that need somebody first, then those that move."""
-
 GAP = 2
 LONGEST_NAME = 28
 LONGEST_MODEL = 48
@@ -93,7 +88,7 @@ def steps(changes: Sequence[dict[str, bool | int]]) -> Iterator[Layout]:
 
 @dataclass(frozen=True)
 class _Cells:
-    """One row's texts under a layout."""
+    """One row's texts under a layout; of the total, `name` is its head and `label` a shorter one."""
 
     icon: str
     style: str
@@ -116,7 +111,7 @@ def panel(workers: Sequence[WorkerFacts], now: float, width: int, height: int, l
     shown, rest = _chosen(workers, now, room)
     drawn = _drawn(shown, workers, now, width, CHANGES, total=total)
     if rest:
-        drawn.insert(len(shown), Text(one_line(f"+{len(rest)} more: {_counts(rest, now)}", width), DIM))
+        drawn.insert(len(shown), Text(one_line(f"+{len(rest)} more: {counts(rest, now)}", width), DIM))
     return drawn
 
 
@@ -131,17 +126,8 @@ def final(fan_out: FanOut, width: int, look: Look = "colour", most: int = 20) ->
         if worker.state == "failed" and worker.failure is not None:
             lines.append(Text(f"  {one_line(worker.failure.line(), 1_000)}", BAD))
     if rest:
-        lines.append(Text(one_line(f"+{len(rest)} more: {_counts(rest, 0.0)}", width), DIM))
+        lines.append(Text(one_line(f"+{len(rest)} more: {counts(rest, 0.0)}", width), DIM))
     return [*lines, *_closing(fan_out)]
-
-
-def closing(fan_out: FanOut) -> str:
-    """One line: what the fan-out came to, and what the same tokens would have cost on the session's model."""
-    parts = [_head(fan_out.workers, 0.0, WORDS), tokens(fan_out.usage.total), money(fan_out.cost_usd)]
-    line = " · ".join([*parts, clock(fan_out.seconds)])
-    if fan_out.usual_model and fan_out.usual_cost_usd is not None:
-        line += f" · on {fan_out.usual_model} the same tokens cost {money(fan_out.usual_cost_usd)}"
-    return line
 
 
 def sentence(worker: WorkerFacts, now: float) -> str:
@@ -152,24 +138,9 @@ def sentence(worker: WorkerFacts, now: float) -> str:
     return one_line(", ".join(part for part in parts if part), 400)
 
 
-def kind_of(worker: WorkerFacts, now: float) -> str:
-    """Its state, `retry` being one of its own."""
-    return "retry" if worker.state == "running" and worker.retry_in(now) is not None else worker.state
-
-
 def state_word(worker: WorkerFacts, now: float) -> str:
     """Its state as a person reads it: `waiting for approval`, `retry in 12 s`, `done`."""
     return _state(worker, now, WORDS)
-
-
-def clock(seconds: float) -> str:
-    """`8s`, `3m05s`, `1h02m`."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
 
 
 # --- which rows ---
@@ -184,13 +155,8 @@ def _chosen(workers: Sequence[WorkerFacts], now: float, room: int) -> tuple[list
     return ranked[:fitting], ranked[fitting:]
 
 
-def _head(workers: Sequence[WorkerFacts], now: float, words: dict[str, str]) -> str:
-    return f"{count(len(workers), 'worker')}: {_counts(workers, now, words)}"
-
-
-def _counts(workers: Sequence[WorkerFacts], now: float, words: dict[str, str] = WORDS) -> str:
-    found = Counter(kind_of(worker, now) for worker in workers)
-    return ", ".join(f"{found[kind]} {words.get(kind, kind)}" for kind in ORDER if found[kind])
+def _head(workers: Sequence[WorkerFacts], now: float, words: Mapping[str, str]) -> str:
+    return f"{count(len(workers), 'worker')}: {counts(workers, now, words)}"
 
 
 # --- how they are drawn ---
@@ -241,7 +207,7 @@ def _cells_of(worker: WorkerFacts, now: float, layout: Layout) -> _Cells:
     )
 
 
-def _state(worker: WorkerFacts, now: float, words: dict[str, str]) -> str:
+def _state(worker: WorkerFacts, now: float, words: Mapping[str, str]) -> str:
     wait = worker.retry_in(now) if worker.state == "running" else None
     if wait is None:
         return words.get(worker.state, worker.state)
@@ -272,8 +238,7 @@ def _total(workers: Sequence[WorkerFacts], now: float, layout: Layout) -> _Cells
     ended = max((worker.until if worker.until is not None else now for worker in workers if worker.since is not None), default=now)
     turns = sum(worker.turns for worker in workers)
     numbers = _numbers(turns, usage, cost, None if began is None else max(0.0, ended - began), layout)
-    head = _head(workers, now, WORDS if layout.words else SHORT_WORDS)
-    return _Cells("", "", head, "", "", "", "", "", numbers)
+    return _Cells("", "", _head(workers, now, WORDS), _head(workers, now, SHORT_WORDS), "", "", "", "", numbers)
 
 
 @dataclass(frozen=True)
@@ -334,9 +299,11 @@ def _append_numbers(text: Text, numbers: Sequence[str], widths: _Widths) -> None
 
 
 def _total_line(row: _Cells, widths: _Widths, doing: int, width: int) -> Text:
-    """The head over the left columns, the sums below theirs."""
+    """The head over the left columns, in short words or cut where it is longer, and the sums below theirs."""
+    right = sum(column + GAP for column in widths.numbers)
     left = 2 + widths.name + GAP + widths.model + GAP + widths.state + (GAP + doing if doing else 0)
-    text = Text(fitted(row.name, max(left, min(cells(row.name), width))), DIM, no_wrap=True, end="")
+    room = max(min(left, width - right), min(width - right, cells(row.name)))
+    text = Text(fitted(row.name if cells(row.name) <= room else row.label, room), DIM, no_wrap=True, end="")
     _append_numbers(text, row.numbers, widths)
     return text
 

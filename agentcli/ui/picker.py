@@ -109,6 +109,30 @@ class Picker:
         if not self.answer.done():
             self.answer.set_result(answer)
 
+    # --- in words, for plain lines ---
+
+    def spoken(self) -> list[Line]:
+        """The rows by number."""
+        rows = []
+        for number, row in enumerate(self.found, 1):
+            off = f" ({row.off})" if row.off else ""
+            rows.append(f"{number}. {', '.join(cell for cell in row.cells if cell)}{off}")
+        foot = "Type a number, words to search for, or nothing to go back."
+        return [[("", self.title)], *([("", row)] for row in rows or [self.empty]), [("", foot)]]
+
+    def answered_by(self, line: str) -> bool:
+        """Takes a typed line; False where the rows are to be read out again."""
+        found = self.found
+        if not line:
+            self._end(None)
+            return True
+        if line.isdigit() and 0 < int(line) <= len(found):
+            self.at = int(line) - 1
+            self._pick(found)
+            return self.answer.done()
+        self._search(clean(line, keep_newlines=False))
+        return False
+
     # --- drawing ---
 
     def lines(self, width: int, height: int) -> list[Line]:
@@ -117,7 +141,7 @@ class Picker:
         room = max(1, min(MOST_ROWS, height - (4 if self.head else 3)))
         first = max(0, min(self.at - room // 2, len(found) - room))
         shown = found[first : first + room]
-        widths = columns([self.head, *(row.cells for row in self.rows)])
+        widths = [*columns([self.head, *(row.cells for row in self.rows)])[:-1], width]
         out: list[Line] = [cut([("title", self.title), ("dim", "  search: "), ("typed", self.typed), ("cursor", " ")], width)]
         if self.head:
             out.append(cut([("dim", f"  {self._cells(self.head, widths)}")], width))

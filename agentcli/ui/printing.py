@@ -14,6 +14,7 @@ from agentcli.protocol.events import CallStarted, Envelope, Failure, Replied, Te
 from agentcli.protocol.jsonline import json_line
 from agentcli.protocol.text import Cleaner
 from agentcli.sdk.tally import MAIN, Ending, Tally
+from agentcli.ui.look import Look
 from agentcli.ui.output import LastMessage, Output
 from agentcli.ui.progress import Progress, Verbosity
 from agentcli.ui.result import Limits, result_of
@@ -32,6 +33,7 @@ def make_sink(
     last_message: Path | None = None,
     session_id: str = "",
     limits: Limits | None = None,
+    look: Look | None = None,
 ) -> Sink:
     """The sink of a format.
 
@@ -40,6 +42,7 @@ def make_sink(
         last_message: the file that gets the answer's text in the end.
         session_id: what the result says where the run failed before its first event.
         limits: context and output limits of a model by its resolved name, for `modelUsage`.
+        look: how the terminal at stderr may be written to; None asks the environment.
 
     Raises:
         UsageError: `last_message` cannot be a file.
@@ -50,12 +53,12 @@ def make_sink(
     tally.session_id = session_id
     match output_format:
         case "text":
-            return TextSink(out, err, tally, verbosity, last)
+            return TextSink(out, err, tally, verbosity, last, look)
         case "json":
-            progress = Progress(err, tally, verbosity, steps=err.terminal)
+            progress = Progress(err, tally, verbosity, steps=err.terminal, look=look)
             return JsonSink(out, progress, tally, last, limits or no_limits)
         case "stream-json":
-            progress = Progress(err, tally, verbosity, steps=err.terminal and not out.terminal)
+            progress = Progress(err, tally, verbosity, steps=err.terminal and not out.terminal, look=look)
             return StreamJsonSink(out, progress, tally, last, limits or no_limits, include_partial=include_partial)
 
 
@@ -66,7 +69,7 @@ class Sink(ABC):
         self.tally = tally
         self._out = out
         self._last = last
-        self._progress = progress
+        self.progress = progress
         self._ending: Ending | None = None
 
     @property
@@ -79,7 +82,7 @@ class Sink(ABC):
         if self._ending is not None:
             return
         self.tally.feed(envelope)
-        self._progress.feed(envelope)
+        self.progress.feed(envelope)
         self._show(envelope)
 
     def finish(self, failure: Failure | None = None) -> int:
@@ -91,15 +94,16 @@ class Sink(ABC):
             return self._ending.exit_code
         ending = self._keep_last(self.tally.ending(failure))
         self._ending = ending
+        self.progress.hold()
         self._print_end(ending)
         self._ending = self._heard(ending, told=failure is not None)
-        self._progress.end(self._ending)
+        self.progress.end(self._ending)
         return self._ending.exit_code
 
     def download(self, download: Any) -> None:
         """Shows how far a download is, a `progress.Download`."""
         if self._ending is None:
-            self._progress.download(download)
+            self.progress.download(download)
 
     def _keep_last(self, ending: Ending) -> Ending:
         if self._last is None:
@@ -131,8 +135,8 @@ class Sink(ABC):
 class TextSink(Sink):
     """The answer and nothing else. On a terminal the main agent's words appear as they come, cleaned of control characters."""
 
-    def __init__(self, out: Output, err: Output, tally: Tally, verbosity: Verbosity, last: LastMessage | None) -> None:
-        progress = Progress(err, tally, verbosity, steps=err.terminal, before=self._end_line)
+    def __init__(self, out: Output, err: Output, tally: Tally, verbosity: Verbosity, last: LastMessage | None, look: Look | None = None) -> None:
+        progress = Progress(err, tally, verbosity, steps=err.terminal, before=self._end_line, look=look)
         super().__init__(out, progress, tally, last)
         self._cleaner = Cleaner()
         self._mid_line = False
@@ -152,11 +156,13 @@ class TextSink(Sink):
                     self._live(self._cleaner.feed(message.text()))
                 self._live(self._cleaner.flush())
                 self._end_line()
+                self.progress.free()
             case _:
                 pass
 
     def _live(self, shown: str) -> None:
         if shown:
+            self.progress.hold()
             self._out.text(shown)
             self._mid_line = not shown.endswith("\n")
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agentcli.protocol.events import (
-    AgentFinished,
     AgentSpawned,
     CallStarted,
     Compacted,
@@ -18,15 +17,20 @@ from agentcli.protocol.events import (
     RetryScheduled,
     RunFinished,
     SessionStarted,
-    StateChanged,
     ToolFinished,
     ToolStarted,
 )
 from agentcli.protocol.models import ModelUse
 from agentcli.protocol.text import clean
 from agentcli.sdk.tally import MAIN, AgentTally, Ending, Tally
+from agentcli.sdk.terminal import terminal
 from agentcli.ui.amounts import count, duration, megabytes, money, tokens
+from agentcli.ui.look import Look, look_of
 from agentcli.ui.output import Output
+from agentcli.ui.workers import Price, no_price
+
+if TYPE_CHECKING:
+    from agentcli.ui.crewlines import CrewLines
 
 Verbosity = Literal["quiet", "normal", "verbose"]
 """`quiet`: errors only. `normal`: also notices, retries and workers, and tool calls where a person watches. `verbose`: everything."""
@@ -86,27 +90,50 @@ def download_line(err: Output) -> DownloadLine:
 
 
 class Progress:
-    """`steps`: whether tool calls are shown at normal verbosity. `before` is called ahead of each line, to end a line begun elsewhere."""
+    """`steps`: whether tool calls are shown at normal verbosity. `before` is called ahead of each line, to end a line begun elsewhere.
 
-    def __init__(self, err: Output, tally: Tally, verbosity: Verbosity, *, steps: bool, before: Callable[[], None] | None = None) -> None:
+    Workers have a live panel where steps are shown on a terminal that can move its cursor; `look` None reads the terminal from the environment.
+    """
+
+    def __init__(
+        self,
+        err: Output,
+        tally: Tally,
+        verbosity: Verbosity,
+        *,
+        steps: bool,
+        before: Callable[[], None] | None = None,
+        look: Look | None = None,
+    ) -> None:
         self._err = err
         self._tally = tally
         self._verbosity = verbosity
         self._steps = steps or verbosity == "verbose"
+        self._look = look
+        self._watched = steps and err.terminal
         self._before = before
         self._fetching = DownloadLine(err)
+        self._crew: CrewLines | None = None
+        self.price: Price = no_price
+        """What tokens would have cost on a model; set by who has a catalogue."""
 
     def feed(self, envelope: Envelope) -> None:
         if self._verbosity == "quiet":
             if isinstance(envelope.event, Notice) and envelope.event.level == "error":
                 self._line(f"error: {envelope.event.text}")
             return
+        if self._crew is None and isinstance(envelope.event, AgentSpawned):
+            self._crew = self._new_crew()
         agent = self._tally.agent(envelope.agent_id)
         for text in self._said(envelope, agent):
             self._line(text)
+        if self._crew is not None:
+            self._crew.feed(envelope)
 
     def end(self, ending: Ending) -> None:
         """The error, whole, and at `verbose` what it all came to."""
+        if self._crew is not None:
+            self._crew.close()
         if ending.failure is not None:
             self._line(f"error: {ending.failure.line()}", limit=None)
         if self._verbosity == "verbose":
@@ -116,12 +143,39 @@ class Progress:
 
     def download(self, download: Any) -> None:
         """How far a download is, a `Download`."""
-        if self._verbosity != "quiet":
-            if self._before is not None:
-                self._before()
-            self._fetching(download)
+        if self._verbosity == "quiet":
+            return
+        self.hold()
+        if self._before is not None:
+            self._before()
+        self._fetching(download)
+        if download.done >= download.total:
+            self.free()
+
+    def hold(self) -> None:
+        """Takes the workers' panel away, if there is one, until `free`: somebody else writes to the terminal."""
+        if self._crew is not None:
+            self._crew.hold()
+
+    def free(self) -> None:
+        if self._crew is not None:
+            self._crew.free()
+
+    def _new_crew(self) -> CrewLines:
+        from agentcli.ui.crewlines import CrewLines
+
+        return CrewLines(self._err, self._tally, self._line, self._panel_look(), lambda model, usage: self.price(model, usage))
+
+    def _panel_look(self) -> Look | None:
+        """None where lines are right: nobody watches, or the terminal cannot move its cursor."""
+        if not self._watched:
+            return None
+        look = self._look or look_of(terminal())
+        return None if look == "plain" else look
 
     def _said(self, envelope: Envelope, agent: AgentTally) -> list[str]:
+        if self._crew is not None and self._crew.live and self._verbosity != "verbose" and _in_its_row(envelope):
+            return []
         match envelope.event:
             case ToolStarted(name=name, title=title) if self._steps:
                 return [f"· {whose(agent)}{name} {title}"]
@@ -138,10 +192,6 @@ class Progress:
                 return [f"{whose(agent)}history compacted from {tokens(before)} to {tokens(after)}"]
             case RunFinished(denials=denials):
                 return [f"not permitted: {whose(agent)}{denial}" for denial in denials]
-            case AgentSpawned() as event:
-                return spawned(agent, event)
-            case AgentFinished() as event:
-                return [finished(agent, event)]
             case _ if self._verbosity == "verbose":
                 return details(envelope, agent)
             case _:
@@ -151,6 +201,8 @@ class Progress:
         line = " ".join(clean(text, keep_newlines=False).split())
         if limit is not None and len(line) > limit:
             line = f"{line[: limit - 1]}…"
+        if self._crew is not None:
+            self._crew.hide()
         if self._before is not None:
             self._before()
         self._fetching.end_line()
@@ -165,18 +217,9 @@ def decided(use: ModelUse) -> str:
     return f"{use.resolved} ({use.source})"
 
 
-def spawned(agent: AgentTally, event: AgentSpawned) -> list[str]:
-    label = f" [{event.label}]" if event.label and event.label != event.name else ""
-    background = ", in the background" if event.background else ""
-    note = f"; {event.note}" if event.note else ""
-    return [f"→ {agent.name}{label} on {decided(event.model)}{background}{note}"]
-
-
-def finished(agent: AgentTally, event: AgentFinished) -> str:
-    sums = (count(agent.turns, "turn"), tokens(agent.usage.total), money(agent.cost_usd), duration(event.duration_ms))
-    mark = {"completed": "✓", "failed": "✗", "cancelled": "-"}[event.status]
-    why = f": {event.failure.line()}" if event.failure is not None and event.status == "failed" else ""
-    return f"{mark} {agent.name} {event.status} · {' · '.join(sums)}{why}"
+def _in_its_row(envelope: Envelope) -> bool:
+    """Whether the panel's row of a worker says it."""
+    return envelope.agent_id != MAIN and isinstance(envelope.event, ToolStarted | RetryScheduled)
 
 
 def details(envelope: Envelope, agent: AgentTally) -> list[str]:
@@ -195,7 +238,5 @@ def details(envelope: Envelope, agent: AgentTally) -> list[str]:
         case ToolFinished(result=result, duration_ms=took):
             first = next(iter(result.text().splitlines()), "")
             return [f"{whose(agent)}{result.name} {'failed' if result.is_error else 'done'} in {duration(took)}: {first}"]
-        case StateChanged(state=state, detail=detail) if agent.id != MAIN:
-            return [f"{agent.name} is {state} {detail}"]
         case _:
             return []

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from agentcli.protocol.text import clean, one_line
-from agentcli.ui.amounts import count
+from agentcli.ui.amounts import clock, count
 from agentcli.ui.blocks import item_lines
 from agentcli.ui.items import Remark, Running
-from agentcli.ui.panel import SPINNER, clock, panel
+from agentcli.ui.panel import SPINNER, panel
 from agentcli.ui.render import CAREFUL, DIM, NAME, STRONG, Painter, assembled, chopped
 from agentcli.ui.state import Screen
 
@@ -37,8 +37,10 @@ def live_lines(screen: Screen, now: float, width: int, height: int, painter: Pai
         rows = [painter.row(row, width) for row in panel([worker.facts() for worker in workers], now, width, room - least, painter.look)]
         rows = rows[: room - least]
     calls = _calls(screen, now, painter, width)[: max(0, room - len(rows) - least)]
-    answer = _answer(screen, painter, width, room - len(rows) - len(calls))
-    return [*answer, *calls, *rows, *below]
+    free = room - len(rows) - len(calls)
+    answer = _answer(screen, painter, width, free - 1 if free > least else free)
+    gap = [""] if answer and len(answer) < free else []
+    return [*answer, *gap, *calls, *rows, *below]
 
 
 def _answer(screen: Screen, painter: Painter, width: int, room: int) -> list[str]:

@@ -9,6 +9,7 @@ from rich.color import ColorSystem
 from rich.console import Console, RenderableType
 from rich.segment import Segment
 from rich.text import Text
+from rich.theme import Theme
 
 from agentcli.protocol.text import cells, clean, one_line
 from agentcli.ui.look import Look
@@ -21,6 +22,8 @@ CAREFUL = "yellow"
 NAME = "cyan"
 """The terminal's own colours, so that a person's light or dark palette stays readable."""
 
+MARKDOWN = {"markdown.code": NAME, "markdown.code_block": "", "markdown.link": "underline", "markdown.block_quote": ""}
+"""What differs from rich's own styles: no background colours, which are right for one palette only."""
 MOST_CACHED = 2_000
 Piece = str | tuple[str, str]
 """A text, or a text and its style."""
@@ -32,12 +35,13 @@ class Painter:
     def __init__(self, look: Look = "colour") -> None:
         self.look = look
         self._system = ColorSystem.STANDARD if look == "colour" else None
+        self._theme = Theme(MARKDOWN)
         self._rows: dict[tuple[object, ...], str] = {}
 
     def lines(self, renderable: RenderableType, width: int) -> list[str]:
         """Whatever rich can render, as lines of at most `width` cells."""
         console = self._console(width)
-        return [self._ansi(line) for line in console.render_lines(renderable, console.options, pad=False)]
+        return [self._ansi(part) for line in console.render_lines(renderable, console.options, pad=False) for part in _parted(line, width)]
 
     def row(self, text: Text, width: int) -> str:
         """One line, cut with … where it is longer."""
@@ -47,7 +51,8 @@ class Painter:
             return known
         if len(self._rows) >= MOST_CACHED:
             self._rows.clear()
-        line = self._rows[key] = self._ansi(cropped(text, width).render(self._console(width), end=""))
+        # Assembled anew: a text's own style is drawn only where it became a span.
+        line = self._rows[key] = self._ansi(Text.assemble(cropped(text, width)).render(self._console(width), end=""))
         return line
 
     def hang(self, prefix: Text, body: Text, width: int) -> list[str]:
@@ -59,7 +64,7 @@ class Painter:
         for line in body.wrap(console, room):
             line.rstrip()
             lead = prefix if not out else Text(" " * margin)
-            out.append(self._ansi(Text.assemble(lead, line).render(console, end="")))
+            out += [self._ansi(part) for part in _parted(list(Text.assemble(lead, line).render(console, end="")), width)]
         return out or [self._ansi(prefix.render(console, end=""))]
 
     def _console(self, width: int) -> Console:
@@ -69,6 +74,7 @@ class Painter:
             height=25,
             force_terminal=True,
             color_system="standard" if self.look == "colour" else None,
+            theme=self._theme,
             legacy_windows=False,
             markup=False,
             emoji=False,
@@ -135,6 +141,26 @@ def chopped(text: str, width: int) -> list[str]:
             line, used = "", 0
         line, used = line + char, used + size
     return [*out, line]
+
+
+def _parted(line: list[Segment], width: int) -> list[list[Segment]]:
+    """The line, or two and more where it is wider than rich believes: it counts joined emoji as one, many terminals do not."""
+    text = "".join(segment.text for segment in line)
+    if text.isascii() or cells(text) <= width:
+        return [line]
+    parts: list[list[Segment]] = [[]]
+    used = 0
+    for segment in line:
+        piece = ""
+        for char in segment.text:
+            size = cells(char)
+            if used + size > width:
+                parts[-1].append(Segment(piece, segment.style))
+                parts.append([])
+                piece, used = "", 0
+            piece, used = piece + char, used + size
+        parts[-1].append(Segment(piece, segment.style))
+    return parts
 
 
 def _is_blank(segment: Segment) -> bool:

@@ -19,7 +19,7 @@ from agentcli.protocol.events import Envelope, PermissionMode
 from agentcli.protocol.messages import user_text
 from agentcli.ui.approve import Approval
 from agentcli.ui.face import Drawn, Face, Overlay, Printed, Start, Told, Whole
-from agentcli.ui.items import Remark
+from agentcli.ui.items import Remark, UserSaid
 from agentcli.ui.lines import Line
 from agentcli.ui.paste import Pastes
 from agentcli.ui.shell import ShellRun
@@ -67,6 +67,7 @@ class Repl:
         self._last_interrupt = -QUIT_WINDOW_S
         self._leave: list[Any] = []
         self._registry: Registry | None = None
+        self._quiet: set[str] = set()
 
     # --- life ---
 
@@ -91,6 +92,7 @@ class Repl:
                 await self._close()
 
     async def _live(self) -> None:
+        await self.face.shown.wait()
         from agentcli.ui.opening import open_first
 
         try:
@@ -104,10 +106,14 @@ class Repl:
             await self._run_turn(await self._todo.get())
 
     async def _close(self) -> None:
+        from agentcli.ui.opening import forget_empty
+
         if self.shell is not None:
             self.shell.stop()
         if hasattr(self, "agent"):
             await self.agent.close()
+        if self.opened.is_set():
+            forget_empty(self)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Does something beside the conversation; an AgentError is shown."""
@@ -129,7 +135,13 @@ class Repl:
     def feed(self, envelope: Envelope) -> None:
         """Every envelope of the session, as it comes."""
         self.state.feed(envelope)
-        self.out += self.state.take()
+        self.out += [item for item in self.state.take() if not (isinstance(item, UserSaid) and item.text in self._quiet)]
+        self.face.changed()
+
+    def tell_quietly(self, text: str) -> None:
+        """Tells the model with the next message what is on the screen already."""
+        self._quiet.add(text)
+        self.session.tell(user_text(text, "system"))
         self.face.changed()
 
     def take_out(self) -> list[Printed]:
@@ -137,9 +149,9 @@ class Repl:
         out, self.out = self.out, []
         return out
 
-    def say(self, *lines: Line | str) -> None:
-        """Says lines of its own above the prompt."""
-        self.out.append(Told(tuple([("", line)] if isinstance(line, str) else line for line in lines)))
+    def say(self, *lines: Line | str, close: bool = False) -> None:
+        """Says lines of its own above the prompt; `close` to what was said before."""
+        self.out.append(Told(tuple([("", line)] if isinstance(line, str) else line for line in lines), close))
         self.face.changed()
 
     def draw(self, draw: Callable[[Painter, int], list[str]]) -> None:
@@ -169,9 +181,9 @@ class Repl:
     def commands(self) -> Registry:
         """The slash commands, read when the first is needed."""
         if self._registry is None:
-            from agentcli.ui.commands import registry
+            from agentcli.ui.commands import gathered
 
-            self._registry = registry()
+            self._registry = gathered()
         return self._registry
 
     # --- questions ---
@@ -205,12 +217,17 @@ class Repl:
         self.command(answer)
         if asked is None or not asked.rule or answer.decision not in ("session", "always"):
             return
-        try:
-            self.session.add_rule("allow", asked.rule)
-        except AgentError as error:
-            return self.fail(error)
+        self._allow(asked.rule)
         for same in [one for one in self.state.approvals if one.rule == asked.rule and one.request_id != answer.request_id]:
             self.command(Answer(same.request_id, "session"))
+        return
+
+    def _allow(self, rule: str) -> None:
+        """For all agents of the session: the gate that asked allows only its own."""
+        try:
+            self.session.add_rule("allow", rule)
+        except AgentError as error:
+            self.fail(error)
 
     def command(self, command: Command) -> None:
         """Sends a command to the session; what it refuses is shown."""
@@ -226,7 +243,7 @@ class Repl:
         said = self.pastes.expand(text).strip()
         self.pastes.clear()
         if not said:
-            return
+            return None
         if said.startswith("!") and said[1:].strip():
             return self.spawn(self._shell(said[1:].strip()))
         if is_command(said):
@@ -263,6 +280,7 @@ class Repl:
         from agentcli.ui.commands import run_command
 
         await self.opened.wait()
+        self.say([("dim", f"› {said}")])
         await run_command(self, said)
 
     async def _shell(self, line: str) -> None:
@@ -375,7 +393,7 @@ class Repl:
 def is_command(text: str) -> bool:
     """Whether it begins with a slash command's name; a path such as /usr/bin is a message."""
     first = text.split(maxsplit=1)[0]
-    return first.startswith("/") and "/" not in first[1:] and len(first) > 1 and "\n" not in text.split(" ")[0]
+    return first.startswith("/") and "/" not in first[1:] and len(first) > 1
 
 
 def _being_cancelled() -> bool:

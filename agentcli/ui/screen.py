@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from prompt_toolkit.application import Application
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
@@ -26,7 +25,9 @@ from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
 
 from agentcli.sdk.terminal import terminal
-from agentcli.ui.inline import InlineApplication, InlineOutput, reflows
+from agentcli.ui.approve import Approval
+from agentcli.ui.face import Told
+from agentcli.ui.inline import InlineApplication, inline_output, reflows
 from agentcli.ui.keys import bindings
 from agentcli.ui.lines import Line
 from agentcli.ui.look import look_of
@@ -67,6 +68,8 @@ class InlineScreen:
         self._typed_at = 0.0
         self._note = ("", 0.0)
         self._failed: BaseException | None = None
+        self._configured = False
+        self.shown = asyncio.Event()
         self.prompt = Prompt(repl, Condition(lambda: not self._prompt_hidden), self._marker)
         self.prompt.buffer.on_text_insert += self._typed
         self._question = FormattedTextControl(self._overlay_text, focusable=True)
@@ -75,13 +78,14 @@ class InlineScreen:
         self._live_height = 0
         self._overlay: list[Line] = []
         self._status: StyleAndTextTuples = []
-        self.output = InlineOutput.from_pty(sys.stdout, term=facts.term)
-        self.app: Application[None] = self._application(reflows(facts))
+        self.output = inline_output(facts.term)
+        self.app = self._application(reflows(facts))
 
-    def _application(self, reflow: bool) -> Application[None]:
+    def _application(self, reflow: bool) -> InlineApplication:
         live = Window(FormattedTextControl(lambda: self._live), height=self._sized(lambda: self._live_height), dont_extend_height=True)
         status = Window(FormattedTextControl(lambda: self._status), height=Dimension(min=0, max=1, preferred=1), dont_extend_height=True)
         rows = HSplit([
+            Window(height=Dimension(min=0, preferred=1, max=1)),
             live,
             ConditionalContainer(self._question_window, Condition(lambda: bool(self._overlay))),
             self.prompt.container,
@@ -89,7 +93,7 @@ class InlineScreen:
             self.prompt.search,
             status,
         ])  # fmt: skip
-        app: Application[None] = InlineApplication(
+        app = InlineApplication(
             layout=Layout(rows, focused_element=self.prompt.window),
             key_bindings=bindings(self),
             style=STYLE,
@@ -97,8 +101,10 @@ class InlineScreen:
             color_depth=ColorDepth.DEPTH_4_BIT if self.look == "colour" else ColorDepth.DEPTH_1_BIT,
             output=self.output,
             input=create_input(sys.stdin),
+            erase_when_done=True,
             terminal_size_polling_interval=None,
             before_render=lambda _: self._compose(),
+            after_render=lambda _: self.shown.set(),
         )
         app.reflow = reflow
         app.timeoutlen = 0.1
@@ -137,7 +143,6 @@ class InlineScreen:
     def leave(self, error: BaseException | None = None) -> None:
         self._failed = self._failed or error
         if self.app.future is not None and not self.app.future.done():
-            self._leaving = True
             self.app.exit()
 
     def _print_rest(self) -> None:
@@ -158,7 +163,7 @@ class InlineScreen:
         self._drawn_at = time.monotonic()
         if not self.app.is_running or self.app._running_in_terminal:
             return
-        self._show()
+        self.show()
         if self._moves:
             self._timer = asyncio.get_running_loop().call_later(ANIMATION_S, self._tick)
 
@@ -168,8 +173,9 @@ class InlineScreen:
         repl = self.repl
         return repl.busy or repl.shell is not None or repl.quit_armed or repl.overlay is not None or bool(self._note[0]) or bool(repl.opening)
 
-    def _show(self) -> None:
+    def show(self) -> None:
         """Finished lines above, the rest redrawn, in one write."""
+        self._print_long_question()
         lines = self._finished()
         app: Any = self.app
         with self.output.held():
@@ -179,6 +185,17 @@ class InlineScreen:
             elif self._shrank():
                 app.renderer.erase()
             app._redraw()
+
+    def _print_long_question(self) -> None:
+        """What is decided on is shown whole: above, once, where it does not fit below."""
+        overlay = self.repl.overlay
+        if not isinstance(overlay, Approval) or overlay.printed:
+            return
+        size = self.output.get_size()
+        if overlay.fits(size.columns - 1, max(1, size.rows - 3 - self._prompt_rows())):
+            return
+        overlay.printed = True
+        self.repl.out.append(Told(tuple(overlay.detail_lines(size.columns - 1))))
 
     def _shrank(self) -> bool:
         """prompt_toolkit keeps the height it once had: what became lower is drawn afresh."""
@@ -206,9 +223,10 @@ class InlineScreen:
     def _compose(self) -> None:
         """What the layout shows, for the size and the moment."""
         size = self.output.get_size()
+        self._configure()
         self._sync_focus()
         overlay = self.repl.overlay
-        room = max(1, size.rows - 2 - self._prompt_rows())
+        room = max(1, size.rows - 3 - self._prompt_rows())
         self._overlay = overlay.lines(size.columns - 1, room) if overlay is not None else []
         room = max(0, room - len(self._overlay) - (MENU_ROWS if self.prompt.buffer.complete_state else 0))
         idle = self._drawing is None and not self.repl.busy
@@ -216,6 +234,14 @@ class InlineScreen:
         self._live = _fragments(lines)
         self._live_height = len(lines)
         self._status = self._status_line(size.columns - 1)
+
+    def _configure(self) -> None:
+        """What the config says of the keys, once it is read."""
+        if self._configured or not self.repl.opened.is_set():
+            return
+        self._configured = True
+        if self.repl.agent.config.ui.vi_mode:
+            self.app.editing_mode = EditingMode.VI
 
     def _prompt_rows(self) -> int:
         if self._prompt_hidden:

@@ -6,8 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from agentcli.protocol.commands import Inject
-from agentcli.protocol.messages import user_text
 from agentcli.protocol.text import Cleaner
 from agentcli.protocol.tools import CommandDisplay
 from agentcli.ui.folding import folds
@@ -67,8 +65,7 @@ class ShellRun:
         if folds(run):
             repl.state.folded = run
         repl.out.append(run)
-        repl.session.command(Inject(user_text(_told(self.line, text, code), "system")))
-        repl.face.changed()
+        repl.tell_quietly(_told(self.line, text, code))
 
 
 def _told(line: str, output: str, code: int | None) -> str:

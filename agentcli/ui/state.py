@@ -167,7 +167,7 @@ class Screen:
     def feed(self, envelope: Envelope) -> None:
         self.tally.feed(envelope)
         fan_outs = self.crew.feed(envelope, self.tally)
-        if isinstance(envelope.event, SessionStarted):
+        if isinstance(envelope.event, SessionStarted | RunFinished):
             self._add_fan_outs(fan_outs)
             fan_outs = []
         if envelope.agent_id == MAIN:
@@ -192,8 +192,9 @@ class Screen:
                 self.running[event.call_id] = Running(event.call_id, event.name, event.title, at)
             case ToolFinished() as event:
                 self._tool_finished(event)
-            case UserSubmitted(message=message):
-                self._begin(at)
+            case UserSubmitted(message=message, run=run):
+                if run or message.origin != "system":
+                    self._begin(at)
                 self._user(message)
             case RunFinished() as event:
                 self._run_finished(event)

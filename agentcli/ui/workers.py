@@ -6,8 +6,8 @@ the roles of a team are one. Background workers are a fan-out of their own, for 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentcli.protocol.events import (
@@ -28,11 +28,16 @@ from agentcli.protocol.events import (
 )
 from agentcli.protocol.models import ModelUse, Usage, added_cost
 from agentcli.sdk.tally import MAIN, AgentTally, Tally
+from agentcli.ui.amounts import clock, count, money, tokens
 from agentcli.ui.items import FanOut, WorkerFacts
 
 Price = Callable[[str, Usage], float | None]
 """What tokens cost in USD on a model, by its resolved name; None where the price is unknown."""
 
+WORDS: Mapping[str, str] = {"waiting": "waiting for approval", "completed": "done", "retry": "waiting to retry"}
+"""States as a person reads them, where that is another word."""
+ORDER = ("waiting", "running", "retry", "paused", "failed", "queued", "cancelled", "completed")
+"""Those that need somebody first, then those that move."""
 TRAIL = 40
 """Lines kept of what a worker last did, for a look at it."""
 
@@ -225,3 +230,23 @@ def sums(rows: Sequence[WorkerFacts]) -> tuple[Usage, float | None]:
     for row in rows:
         cost = added_cost(cost, row.cost_usd)
     return usage, cost
+
+
+def kind_of(worker: WorkerFacts, now: float) -> str:
+    """Its state, `retry` being one of its own."""
+    return "retry" if worker.state == "running" and worker.retry_in(now) is not None else worker.state
+
+
+def counts(workers: Sequence[WorkerFacts], now: float, words: Mapping[str, str] = WORDS) -> str:
+    """How many are in which state: `2 running, 1 queued`."""
+    found = Counter(kind_of(worker, now) for worker in workers)
+    return ", ".join(f"{found[kind]} {words.get(kind, kind)}" for kind in ORDER if found[kind])
+
+
+def closing(fan_out: FanOut) -> str:
+    """One line: what the fan-out came to, and what the same tokens would have cost on the session's model."""
+    rows = fan_out.workers
+    parts = [f"{count(len(rows), 'worker')}: {counts(rows, 0.0)}", tokens(fan_out.usage.total), money(fan_out.cost_usd), clock(fan_out.seconds)]
+    if fan_out.usual_model and fan_out.usual_cost_usd is not None:
+        parts.append(f"the same tokens on {fan_out.usual_model} would have cost {money(fan_out.usual_cost_usd)}")
+    return " · ".join(parts)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.crew import obey
 from support.repositories import Repository, new_repository
+from support.server import Server
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -28,3 +31,10 @@ def repository(tmp_path: Path) -> Repository:
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:
     return tmp_path / "scratch"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Server]:
+    """One for all tests of a file: its address stands in the config, which is then read once."""
+    with Server(always=obey) as running:
+        yield running

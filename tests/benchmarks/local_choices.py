@@ -17,13 +17,20 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
+from agentcli.agents.delegation import TaskTool
+from agentcli.engine.prompt import PromptFacts, build
 from agentcli.engine.small import read_step, step_request
 from agentcli.protocol.messages import ToolCall, user_text
 from agentcli.protocol.models import ModelSpec, ProviderSpec
+from agentcli.protocol.tools import tidy_schema
 from agentcli.providers.base import Merge, ModelRequest, ToolSpec
 from agentcli.providers.local import LocalProvider, local_models
 from agentcli.providers.weights import named
+from agentcli.tools import builtin
+
+SYSTEM = build(PromptFacts(cwd=Path("/home/kim/demo"), platform="linux", today="2026-11-20", is_git=True, delegates=True))
 
 Step = tuple[str, dict[str, str]]
 """The tool's name (`answer` where none is wanted) and its arguments."""
@@ -94,10 +101,10 @@ MORE: tuple[Case, ...] = ()
 
 
 def offered() -> tuple[ToolSpec, ...]:
-    import sys
-    sys.path.insert(0, "/tmp")
-    import standin
-    return standin.TOOLS
+    """The tools as a session offers them to a small model."""
+    wanted = local_models()[0].profile.tools
+    own = [ToolSpec(tool.name, tool.short, tool.schema()) for tool in builtin() if tool.name in wanted]
+    return (*own, ToolSpec(TaskTool.name, TaskTool.short, tidy_schema(TaskTool.args.model_json_schema())))
 
 
 @dataclass
@@ -112,7 +119,7 @@ class Tried:
 
 
 async def first_step(provider: LocalProvider, spec: ModelSpec, asked: str, tools: tuple[ToolSpec, ...]) -> Tried:
-    request = ModelRequest(model=spec, messages=(user_text(asked),), system="", tools=tools)
+    request = ModelRequest(model=spec, messages=(user_text(asked),), system=SYSTEM, tools=tools)
     merge, began = Merge(), time.monotonic()
     async with aclosing(provider.stream(step_request(request))) as parts:
         async for part in parts:

@@ -209,6 +209,9 @@ def test_a_spent_budget_stops_the_next_call(tmp_path: Path) -> None:
         def __init__(self) -> None:
             self.left = 1
 
+        def turn(self) -> None:
+            return
+
         def check(self) -> None:
             if not self.left:
                 raise BudgetLimit("spent")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.asking import KEY, Said, ask, collect, request, spec_for, with_provider
 from support.server import Answer, Call, Hangup, Plain, Reply, Server, Silence, failed, redirect
+from support.wires import BY_NAME, NAMES, captured, events_until
 
 from agentcli.protocol.errors import (
     AuthenticationFailed,
@@ -46,13 +47,19 @@ class Fault:
     shown: str = ""
 
 
-def chat(body: bytes, kind: str = "text/event-stream") -> Plain:
-    return Plain(200, body, {"content-type": kind})
+def body(data: bytes, kind: str = "text/event-stream") -> Plain:
+    return Plain(200, data, {"content-type": kind})
 
 
-DATA = b'data: {"choices":[{"index":0,"delta":{"content":"hello "}}]}\n\n'
+NO_PIECE = {
+    "openai-chat": "no chunk of a chat completion", "openai-responses": "no event of a response",
+    "anthropic": "no event of a message", "gemini": "no chunk of generated content",
+}  # fmt: skip
+NO_DOCUMENT = {
+    "openai-chat": "no chat completion", "openai-responses": "no response", "anthropic": "no message", "gemini": "no generated content",
+}  # fmt: skip
 
-FAULTS = {
+ALWAYS = {
     "400": Fault(failed(400, "bad field"), RequestRejected, "test answered 400: bad field.", False, 400),
     "401": Fault(failed(401, "wrong key"), AuthenticationFailed, "test answered 401: wrong key.", False, 401),
     "402": Fault(failed(402, "pay"), RequestRejected, "test answered 402: pay.", False, 402),
@@ -91,47 +98,65 @@ FAULTS = {
         redirect("https://user:secret@elsewhere.example/v1?key=1"), RequestRejected, "a redirect to elsewhere.example, which is not", False, 307
     ),
     "redirect within": Fault(redirect("/v2/chat"), RequestRejected, "another path of the same host", False, 307),
-    "HTML with 200": Fault(chat(b"<!doctype html><title>Log in</title>", "text/html"), InvalidResponse, "a web page, 'Log in'", False, 200),
-    "HTML called a stream": Fault(chat(b"\n <html><title>Hi</title>"), InvalidResponse, "a web page, 'Hi'", False, 200),
-    "empty body": Fault(chat(b""), InvalidResponse, "empty body", True, 200),
-    "plain text": Fault(chat(b"Service is fine.", "text/plain"), InvalidResponse, "no event stream: 'Service is fine.'", False, 200),
-    "garbage JSON": Fault(
-        chat(DATA + b"data: {oops\n\n" + DATA), InvalidResponse, "no chunk of a chat completion: {oops", False, 200, shown="hello "
-    ),
-    "JSON that is no completion": Fault(Plain(200, {"hello": 1}), InvalidResponse, 'no chat completion: {"hello": 1}', False, 200),
+    "HTML with 200": Fault(body(b"<!doctype html><title>Log in</title>", "text/html"), InvalidResponse, "a web page, 'Log in'", False, 200),
+    "HTML called a stream": Fault(body(b"\n <html><title>Hi</title>"), InvalidResponse, "a web page, 'Hi'", False, 200),
+    "empty body": Fault(body(b""), InvalidResponse, "empty body", True, 200),
+    "plain text": Fault(body(b"Service is fine.", "text/plain"), InvalidResponse, "no event stream: 'Service is fine.'", False, 200),
     "JSON that is an error": Fault(Plain(200, {"error": {"message": "busy", "code": 503}}), Unavailable, "an error 503: busy", True, 503),
-    "broken JSON": Fault(chat(b'{"choices": [', "application/json"), InvalidResponse, "no chunk", False, 200),
-    "only comments": Fault(chat(b": processing\n\n: processing\n\n"), StreamBroken, "stopped before it was complete", True),
-    "only the end": Fault(chat(b"data: [DONE]\n\n"), StreamBroken, "stopped before it was complete", True),
+    "only comments": Fault(body(b": processing\n\n: processing\n\n"), StreamBroken, "stopped before it was complete", True),
     "no finish reason": Fault(Answer("hello", finish=False), StreamBroken, "stopped before it was complete", True, shown="hello"),
     "no finish reason and no end mark": Fault(
         Answer("hello", finish=False).sent(done=False), StreamBroken, "stopped before it was complete", True, shown="hello"
     ),
-    "cut in the middle, with a proper end": Fault(HELLO.sent(cut_after=450), StreamBroken, "stopped before", True, shown="hello "),
-    "cut in the middle, closed": Fault(HELLO.sent(cut_after=450, ending="close"), StreamBroken, "stopped before", True, shown="hello "),
-    "cut in the middle, reset": Fault(HELLO.sent(cut_after=450, ending="reset"), StreamBroken, "stopped before", True, shown="hello "),
-    "an error object inside": Fault(
-        HELLO.sent(insert={2: b'data: {"error":{"message":"overloaded","type":"overloaded_error"}}\n\n'}),
-        Unavailable, "test reported an error: overloaded.", True, shown="hello ",
-    ),
-    "an error event inside": Fault(
-        HELLO.sent(insert={2: b'event: error\ndata: {"message":"no more","code":429}\n\n'}),
-        RateLimited, "test reported an error 429: no more.", True, 429, shown="hello ",
-    ),
     "hang up without an answer": Fault(Hangup(), Unavailable, "closed the connection without an answer", True),
     "silence": Fault(Silence(), Unavailable, "no answer within 0.3 s", True, limits=SHORT),
     "stall before the first event": Fault(HELLO.sent(stall_after=0), Unavailable, "no answer within 0.3 s", True, limits=SHORT),
-    "stall in the middle": Fault(HELLO.sent(stall_after=2), Unavailable, "nothing came for 0.3 s", True, limits=SHORT, shown="hello "),
     "slow drip": Fault(
         Answer("x" * 400).sent(chunk=1, delay_s=0.05), Unavailable, "took longer than 0.4 s", False, limits={"total_s": 0.4, "idle_s": 0.3}
     ),
 }  # fmt: skip
+"""Faults that look the same on every wire."""
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_a_fault_is_the_error_it_should_be_after_exactly_one_request(fault: Fault) -> None:
+def in_the_middle(wire: str) -> dict[str, Fault]:
+    """Faults in the middle of an answer, after its first words."""
+    begun = events_until(wire, HELLO, "hello ")
+    cut, place = sum(map(len, begun)) + 7, len(begun)
+    start, end = b"".join(begun), BY_NAME[wire].end_mark() or b"data: [DONE]\n\n"
+    stopped = "stopped before it was complete"
+    return {
+        "garbage JSON": Fault(
+            body(start + b"data: {oops\n\n" + begun[-1]), InvalidResponse, f"{NO_PIECE[wire]}: {{oops", False, 200, shown="hello "
+        ),
+        "JSON that is no answer": Fault(
+            Plain(200, {"hello": 1}), InvalidResponse, f'{NO_DOCUMENT[wire]}: {{"hello": 1}}', False, 200
+        ),
+        "broken JSON": Fault(body(b'{"choices": [', "application/json"), InvalidResponse, NO_PIECE[wire], False, 200),
+        "only the end": Fault(body(end), StreamBroken, stopped, True),
+        "cut in the middle, with a proper end": Fault(HELLO.sent(cut_after=cut), StreamBroken, stopped, True, shown="hello "),
+        "cut in the middle, closed": Fault(HELLO.sent(cut_after=cut, ending="close"), StreamBroken, stopped, True, shown="hello "),
+        "cut in the middle, reset": Fault(HELLO.sent(cut_after=cut, ending="reset"), StreamBroken, stopped, True, shown="hello "),
+        "an error object inside": Fault(
+            HELLO.sent(insert={place: BY_NAME[wire].broke("overloaded")}),
+            Unavailable, ": overloaded.", True, 503 if wire == "gemini" else None, shown="hello ",
+        ),
+        "an error event inside": Fault(
+            HELLO.sent(insert={place: b'event: error\ndata: {"message":"no more","code":429}\n\n'}),
+            RateLimited, "test reported an error 429: no more.", True, 429, shown="hello ",
+        ),
+        "stall in the middle": Fault(
+            HELLO.sent(stall_after=place), Unavailable, "nothing came for 0.3 s", True, limits=SHORT, shown="hello "
+        ),
+    }  # fmt: skip
+
+
+FAULTS = {f"{wire}: {name}": (wire, fault) for wire in NAMES for name, fault in {**ALWAYS, **in_the_middle(wire)}.items()}
+
+
+@pytest.mark.parametrize(("wire", "fault"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_is_the_error_it_should_be_after_exactly_one_request(wire: str, fault: Fault) -> None:
     with Server(fault.reply) as server:
-        found = ask(server.url, request(**fault.limits))
+        found = ask(server.url, request(**fault.limits), wire=wire)
     error = found.error
     assert error is not None
     assert (type(error), error.retryable, error.status, error.retry_after) == (fault.kind, fault.retryable, fault.status, fault.retry_after)
@@ -148,19 +173,27 @@ def shown(found: Said) -> str:
     return "".join(part.text for part in found.parts if isinstance(part, TextPart))
 
 
-@pytest.mark.parametrize("how", [{"stall_after": 5}, {"cut_after": 10_000, "ending": "reset", "done": False}], ids=["stalls", "resets"])
-def test_an_answer_that_gave_its_finish_reason_is_whole_whatever_comes_after(how: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentcli.providers.openai_chat.AFTER_STOP_S", 0.1)
-    answer = Answer(("a", "b", "c"), usage=None).sent(**how)
-    with Server(answer) as server:
-        found = ask(server.url)
+@pytest.mark.parametrize("ending", ["stalls", "resets"])
+@pytest.mark.parametrize("wire", NAMES)
+def test_an_answer_that_gave_its_finish_reason_is_whole_whatever_comes_after(wire: str, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentcli.providers.over_http.AFTER_STOP_S", 0.1)
+    answer = Answer(("a", "b", "c"), usage=None)
+    events = BY_NAME[wire].events(answer, captured(wire))
+    how: dict[str, Any] = {"stall_after": len(events)}
+    if ending == "resets":
+        how = {"cut_after": sum(map(len, events)), "ending": "reset", "done": False}
+    with Server(answer.sent(**how)) as server:
+        found = ask(server.url, wire=wire)
     assert found.error is None
     assert (found.message.content, found.message.stop) == ((Text("abc"),), "end")
 
 
-def test_half_a_call_of_a_cut_answer_is_no_call() -> None:
-    with Server(Answer("I will.", calls=(Call("bash", {"command": "rm -rf build"}),)).sent(cut_after=1200, ending="reset")) as server:
-        found = ask(server.url)
+@pytest.mark.parametrize("wire", NAMES)
+def test_half_a_call_of_a_cut_answer_is_no_call(wire: str) -> None:
+    answer = Answer("I will.", calls=(Call("bash", {"command": "rm -rf build"}),))
+    begun = sum(map(len, events_until(wire, answer, "l.")))
+    with Server(answer.sent(cut_after=begun + 400, ending="reset")) as server:
+        found = ask(server.url, wire=wire)
     assert isinstance(found.error, StreamBroken)
     assert found.message.calls() == ()
     assert found.message.text() == "I will."

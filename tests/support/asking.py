@@ -8,9 +8,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from agentcli.protocol.errors import ProviderError
 from agentcli.protocol.messages import AssistantMessage, user_text
-from agentcli.protocol.models import ModelSpec, ProviderSpec
+from agentcli.protocol.models import ModelSpec, ProviderSpec, Wire
 from agentcli.protocol.secrets import Secret
 from agentcli.providers.base import Merge, ModelRequest, Provider, StreamPart
 from agentcli.providers.registry import connect
@@ -24,10 +26,11 @@ class Said:
 
     parts: list[StreamPart]
     error: ProviderError | None
+    wire: Wire = "openai-chat"
 
     @property
     def message(self) -> AssistantMessage:
-        merge = Merge("openai-chat")
+        merge = Merge(self.wire)
         for part in self.parts:
             merge.feed(part)
         return merge.message()
@@ -48,8 +51,8 @@ async def collect(provider: Provider, asked: ModelRequest) -> Said:
             async for part in stream:
                 parts.append(part)  # noqa: PERF401 - what came before an error is kept
     except ProviderError as error:
-        return Said(parts, error)
-    return Said(parts, None)
+        return Said(parts, error, asked.model.wire)
+    return Said(parts, None, asked.model.wire)
 
 
 def with_provider(spec: ProviderSpec, use: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -66,6 +69,10 @@ def with_provider(spec: ProviderSpec, use: Callable[[Any], Awaitable[Any]]) -> A
 
 
 def ask(url: str, asked: ModelRequest | None = None, **fields: Any) -> Said:
-    """One question to the service at `url`."""
-    said: Said = with_provider(spec_for(url, **fields), lambda provider: collect(provider, asked or request()))
+    """One question to the service at `url`. `wire` says over which."""
+    asked = asked or request()
+    if wire := fields.get("wire"):
+        asked = replace(asked, model=replace(asked.model, wire=wire))
+    question = asked
+    said: Said = with_provider(spec_for(url, **fields), lambda provider: collect(provider, question))
     return said

@@ -18,6 +18,9 @@ class ChatWire:
     def takes(self, request: Captured) -> bool:
         return request.path.partition("?")[0].endswith(("/chat/completions", "/models"))
 
+    def streams(self, request: Captured) -> bool:
+        return bool(request.body.get("stream"))
+
     def events(self, answer: Answer, request: Captured) -> list[bytes]:
         model = answer.served or request.body["model"]
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
@@ -57,6 +60,9 @@ class ChatWire:
 
     def error(self, failed: Failed) -> dict[str, Any]:
         return {"error": {"message": failed.message, "type": "test_error", "param": None, "code": failed.code or None}}
+
+    def broke(self, message: str) -> bytes:
+        return b"data: %b\n\n" % json.dumps({"error": {"message": message, "type": "overloaded_error"}}).encode()
 
     def problems(self, body: Any) -> list[str]:
         return invariants(body)

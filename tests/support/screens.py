@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from support.envelopes import DOWN, RATE_LIMITED, Story
+
 from agentcli.protocol.events import (
     AgentFinished,
     AgentSpawned,
@@ -31,7 +33,6 @@ from agentcli.ui.region import live_lines
 from agentcli.ui.render import Painter
 from agentcli.ui.state import Screen
 from agentcli.ui.status import status_line
-from support.envelopes import DOWN, RATE_LIMITED, Story
 
 BIG = ModelUse("big", "acme/big-1:high", "config", "big-1-2026")
 MINI = ModelUse("mini", "openai/gpt-4o-mini", "definition", "gpt-4o-mini")

@@ -22,7 +22,8 @@ How an answer travels, and breaks, is its `Delivery`: `Answer("hello").sent(chun
 `server.peak` is how many requests were answered at once at most, `server.connections` how many connections were opened, and
 `server.wait_closed(1)` blocks until the server has closed so many.
 
-A new wire is one object in `WIRES`: see `ChatWire` (which paths it takes, an answer as events and as one document, an error, the invariants).
+A new wire is one object in `WIRES`: see `ChatWire` (which paths it takes, whether a stream was asked for, an answer as events and as one
+document, an error, also inside a stream, the invariants).
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ from typing import Any, Literal, Protocol
 
 from agentcli.protocol.models import Usage
 
+from .anthropic_wire import AnthropicWire
 from .chat_wire import ChatWire
+from .gemini_wire import GeminiWire
+from .responses_wire import ResponsesWire
 
 USAGE = Usage(input=10, output=5)
 
@@ -177,14 +181,16 @@ class Wire(Protocol):
     name: str
 
     def takes(self, request: Captured) -> bool: ...
+    def streams(self, request: Captured) -> bool: ...
     def events(self, answer: Answer, request: Captured) -> list[bytes]: ...
     def end_mark(self) -> bytes: ...
     def document(self, answer: Answer, request: Captured) -> dict[str, Any]: ...
     def error(self, failed: Failed) -> dict[str, Any]: ...
+    def broke(self, message: str) -> bytes: ...
     def problems(self, body: Any) -> list[str]: ...
 
 
-WIRES: tuple[Wire, ...] = (ChatWire(),)
+WIRES: tuple[Wire, ...] = (ChatWire(), ResponsesWire(), AnthropicWire(), GeminiWire())
 
 
 class Server:
@@ -285,7 +291,7 @@ class Server:
             self.active -= 1
 
     def _next(self, request: Captured) -> Reply:
-        if request.method == "GET" and request.path.endswith("/models") and self._models:
+        if request.method == "GET" and request.path.partition("?")[0].endswith("/models") and self._models:
             return Plain(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in self._models]})
         script = self._replies.pop(0) if self._replies else self._always
         if script is None:
@@ -308,7 +314,7 @@ class Server:
                 return await _send_plain(Plain(reply.status, body, reply.headers), reader, writer)
             case Answer():
                 assert wire is not None, f"no wire takes {request.method} {request.path}"
-                if reply.delivery.whole or not request.body.get("stream"):
+                if reply.delivery.whole or not wire.streams(request):
                     return await _send_plain(Plain(200, wire.document(reply, request)), reader, writer)
                 return await _Stream(reply.delivery, reader, writer).send(wire.events(reply, request), wire.end_mark())
 

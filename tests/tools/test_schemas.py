@@ -1,6 +1,7 @@
 """What models are told of each built-in tool, pinned word for word: a change of it changes how every model works.
 
-After a wanted change run `AGENTCLI_UPDATE_GOLDEN=1 python -m pytest tests/tools/test_schemas.py` and read the difference in `golden/`.
+After a wanted change run `AGENTCLI_UPDATE_GOLDEN=1 python -m pytest tests/tools/test_schemas.py` and read the difference in
+`agentcli/tools/manifest.json`.
 """
 
 from __future__ import annotations
@@ -15,30 +16,23 @@ from typing import Any
 
 import pytest
 
-from agentcli.protocol.tools import Tool
-from agentcli.tools import BUILTIN
+from agentcli.protocol.tools import Tool, manifest_of
+from agentcli.tools import BUILTIN, MANIFEST, builtin, real
 
-GOLDEN = Path(__file__).parent / "golden"
 UPDATE = os.environ.get("AGENTCLI_UPDATE_GOLDEN") == "1"  # read here, for every test runs with an environment of its own
 
-EVERY_TOOL = pytest.mark.parametrize("tool", BUILTIN, ids=[tool.name for tool in BUILTIN])
+REAL = tuple(real(name) for name in BUILTIN)
+EVERY_TOOL = pytest.mark.parametrize("tool", REAL, ids=[tool.name for tool in REAL])
 
 
-@EVERY_TOOL
-def test_what_a_model_is_told_is_what_was_agreed(tool: Tool[Any]) -> None:
-    told = {"name": tool.name, "short": tool.short, "description": tool.description, "schema": tool.schema()}
-    text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
-    path = GOLDEN / f"{tool.name}.json"
+def test_what_a_model_is_told_is_what_was_agreed() -> None:
+    now = manifest_of(REAL)
     if UPDATE:
-        GOLDEN.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    assert path.is_file(), f"{path} is missing: see the head of this file"
-    assert text == path.read_text(encoding="utf-8")
-
-
-def test_nothing_is_pinned_that_is_no_tool_any_more_and_no_name_comes_twice() -> None:
-    names = [tool.name for tool in BUILTIN]
-    assert sorted(path.stem for path in GOLDEN.glob("*.json")) == sorted(set(names)) == sorted(names)
+        MANIFEST.write_bytes(now)
+    assert MANIFEST.read_bytes() == now
+    assert [(tool.name, tool.description, tool.short, tool.schema()) for tool in builtin()] == [
+        (tool.name, tool.description, tool.short, tool.schema()) for tool in REAL
+    ]
 
 
 def objects(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -68,7 +62,7 @@ def test_texts_are_short(tool: Tool[Any]) -> None:
 
 
 def test_importing_the_tools_brings_no_library_that_a_run_may_not_need() -> None:
-    heavy = ["httpx", "markdownify", "bs4", "charset_normalizer", "tree_sitter", "hcl2", "rich", "prompt_toolkit", "difflib"]
-    code = f"import agentcli.tools, sys; print([name for name in {heavy} if name in sys.modules])"
+    heavy = ["pydantic", "httpx", "markdownify", "bs4", "charset_normalizer", "tree_sitter", "hcl2", "rich", "prompt_toolkit", "difflib"]
+    code = f"import agentcli.tools, sys; agentcli.tools.builtin(); print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -203,9 +203,9 @@ def test_only_the_first_finish_counts_and_what_comes_after_is_passed_over() -> N
 
 def test_without_a_terminal_stderr_tells_of_workers_retries_and_denials_but_not_of_each_step() -> None:
     assert run(troubled_run())[1].splitlines() == [
-        "→ scout-1 [Scout] on tiny/small-2 (definition)",
+        "scout-1 tiny/small-2 (definition) running · Scout",
         'not permitted: scout-1: grep "def": outside the workspace. To allow it: --add-dir ..',
-        "✓ scout-1 completed · 2 turns · 42 tok · price unknown · 850 ms",
+        "scout-1 tiny/small-2 (definition) done · 2 turns · 42 tok · price unknown · 850 ms",
         "retry 1 of 3 in 1.5 s: acme answered 429: slow down.",
         "error: acme answered 503: overloaded. Try again later, or use another model.",
     ]
@@ -219,7 +219,7 @@ def test_a_person_sees_each_step_too() -> None:
         assert screen.read().splitlines() == [
             "· read src/main.py",
             "· task scout: look",
-            "→ scout-1 [Scout] on tiny/small-2 (definition)",
+            "scout-1 tiny/small-2 (definition) running · Scout",
             '· scout-1: grep "def"',
         ]
 

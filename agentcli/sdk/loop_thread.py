@@ -1,0 +1,152 @@
+"""An event loop in a thread of its own, for programs that do not await: work is handed over and waited for. Knows no agent and no session."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, wait
+from typing import Any, Generic, TypeVar
+
+from agentcli.protocol.errors import SessionClosed, UsageError
+
+T = TypeVar("T")
+Make = Callable[[], Coroutine[Any, Any, T]]
+END_S = 10.0
+"""How long an interrupted call may take to put things in order before it is left to itself."""
+JOIN_S = 5.0
+
+
+class Job(Generic[T]):
+    """One piece of work on the loop, waited for from another thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, make: Make[T]) -> None:
+        self.done: Future[T] = Future()
+        self._loop = loop
+        self._make = make
+        self._task: asyncio.Task[T] | None = None
+
+    def result(self) -> T:
+        """Waits for the end. Whatever interrupts the wait (Ctrl-C, say) ends the work too, and is raised on.
+
+        Raises:
+            SessionClosed: the loop was ended meanwhile. What the work raises.
+        """
+        try:
+            return self.done.result()
+        except asyncio.CancelledError:
+            raise SessionClosed("the agent was closed while this call ran.") from None
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Cancels the work, where it still runs, and waits until it has put things in order."""
+        if self.done.done():
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and the work with it
+            self._loop.call_soon_threadsafe(self._cancel)
+            wait([self.done], END_S)
+
+    def start(self) -> None:
+        """On the loop."""
+        self._task = self._loop.create_task(self._make())
+        self._task.add_done_callback(self._settle)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _settle(self, task: asyncio.Task[T]) -> None:
+        self._task = None
+        if task.cancelled():
+            self.done.set_exception(asyncio.CancelledError())
+        elif (error := task.exception()) is not None:
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(task.result())
+
+
+class LoopThread:
+    """Started by the first call, ended by `stop`. Any thread may call but its own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    @property
+    def started(self) -> bool:
+        return self._thread is not None
+
+    @property
+    def is_current(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    def run(self, make: Make[T]) -> T:
+        """Runs a coroutine there and waits for it.
+
+        Raises:
+            SessionClosed: after `stop`. UsageError: called from the loop's own thread, which would wait for itself.
+        """
+        return self.begin(make).result()
+
+    def begin(self, make: Make[T]) -> Job[T]:
+        """As `run`, without waiting."""
+        if self.is_current:
+            raise UsageError("a waiting call was made from the agent's own thread (an async tool or callback).", hint="Use AsyncAgent there.")
+        job = Job(self._running(), make)
+        try:
+            job._loop.call_soon_threadsafe(job.start)
+        except RuntimeError:
+            raise _closed() from None
+        return job
+
+    def stop(self) -> None:
+        """Ends the loop; what still runs on it is cancelled. Safe to call twice, also from the loop's own thread."""
+        with self._lock:
+            self._stopped = True
+            loop, thread = self._loop, self._thread
+        if loop is None or thread is None or not thread.is_alive():
+            return
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(loop.stop)
+        if not self.is_current:
+            thread.join(JOIN_S)
+
+    def stop_after(self, make: Make[None]) -> None:
+        """As `stop` from the loop's own thread, after a last piece of work there."""
+        assert self.is_current and self._loop is not None
+        self._loop.create_task(make()).add_done_callback(lambda _: self.stop())
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._stopped or (self._thread is not None and not self._thread.is_alive()):
+                raise _closed()
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=_serve, args=(self._loop, lambda: self._stopped), name=self._name, daemon=True)
+                self._thread.start()
+            return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop, stopped: Callable[[], bool]) -> None:
+    asyncio.set_event_loop(loop)
+    while not stopped():
+        # A program's own async function that raises SystemExit must not take every other session's loop with it.
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            loop.run_forever()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+def _closed() -> SessionClosed:
+    return SessionClosed("the agent is closed.", hint="Make another with Agent.create(...).")

@@ -1,0 +1,41 @@
+"""What the composition root hands to a session."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agentcli.agents.kit import Kit
+from agentcli.agents.orchestrator import Orchestrator
+from agentcli.agents.tree import Node
+from agentcli.engine.loop import Setup
+from agentcli.protocol.messages import Message
+from agentcli.sdk.bus import Bus
+from agentcli.sdk.wanted import OnApproval
+from agentcli.store.files import SessionFile
+
+if TYPE_CHECKING:
+    from agentcli.sdk.options import OutputSchema
+
+MAIN = "main"
+
+
+@dataclass
+class Parts:
+    """All parts of one session. `file` None: nothing is kept on disk."""
+
+    kit: Kit
+    bus: Bus
+    node: Node
+    orchestrator: Orchestrator
+    setup: Setup
+    history: list[Message] = field(default_factory=list)
+    file: SessionFile | None = None
+    notices: tuple[str, ...] = ()
+    resumed: bool = False
+    on_approval: OnApproval | None = None
+    prepare: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the first run: fetches what the model needs (local weights)."""
+    output_schema: OutputSchema | None = None
+    """As the program gave it; `setup` holds the JSON schema of it."""

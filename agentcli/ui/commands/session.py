@@ -1,0 +1,126 @@
+"""Commands about sessions: begin, go on, copy, list, save, leave."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from agentcli.protocol.errors import StorageError, UsageError
+from agentcli.protocol.text import one_line
+from agentcli.ui.commands.registry import command
+from agentcli.ui.commands.tables import table
+from agentcli.ui.opening import change_session
+from agentcli.ui.picker import Picked, Picker, Row
+
+if TYPE_CHECKING:
+    from agentcli.ui.repl import Repl
+
+SHOWN = 20
+
+
+def _own(repl: Repl) -> dict[str, Any]:
+    """The options of this session that the next one keeps: what the command line said, without whose session it was, on the present model."""
+    dropped = ("resume", "continue_latest", "fork", "session_id", "model", "effort")
+    kept = {name: value for name, value in repl.start.options.items() if name not in dropped}
+    model = repl.state.model
+    return {**kept, "model": model.resolved} if model else kept
+
+
+def _ids(repl: Repl, words: Sequence[str]) -> Iterable[tuple[str, str]]:
+    from agentcli.sdk.overview import sessions_of
+
+    if not words:
+        for info in sessions_of(repl.cwd)[:SHOWN]:
+            yield info.id, info.title
+
+
+@command("clear", "new", "reset")
+async def clear(repl: Repl, rest: str) -> None:
+    """Begin a new session: empty context, same model.
+
+    The old one stays saved: /resume goes on with it.
+    """
+    await change_session(repl, _own(repl))
+
+
+@command("resume", usage="[ID]", complete=_ids)
+async def resume(repl: Repl, rest: str) -> None:
+    """Go on with an earlier session of this folder.
+
+    Without an id, picks from a list. The session keeps its own model.
+    """
+    wanted = rest or await _pick(repl)
+    if not wanted:
+        return
+    if repl.session.id.startswith(wanted):
+        raise UsageError("this is the session you are in.")
+    own = {name: value for name, value in _own(repl).items() if name != "model"}
+    await change_session(repl, {**own, "resume": wanted})
+
+
+async def _pick(repl: Repl) -> str:
+    from agentcli.sdk.overview import sessions_of
+
+    found = [info for info in sessions_of(repl.cwd) if info.id != repl.session.id and info.turns != 0]
+    if not found:
+        raise UsageError("there is no other session of this folder.")
+    rows = [Row(info.id, (_when(info.updated_at), one_line(info.title or "(no message)", 60), info.model), info.id) for info in found]
+    picked = await repl.ask(Picker("Resume which session?", rows))
+    return picked.value if isinstance(picked, Picked) else ""
+
+
+@command("sessions")
+async def sessions(repl: Repl, rest: str) -> None:
+    """List the sessions of this folder, the latest first."""
+    from agentcli.sdk.overview import sessions_of
+
+    found = [info for info in sessions_of(repl.cwd) if info.turns != 0]
+    if not found:
+        return repl.say("No session of this folder is saved.")
+    rows = [
+        (info.id, _when(info.updated_at), "" if info.turns is None else str(info.turns), info.model, one_line(info.title, 60))
+        for info in found[:SHOWN]
+    ]
+    repl.say(*table(("ID", "LAST", "TURNS", "MODEL", "TITLE"), rows))
+    if len(found) > SHOWN:
+        repl.say([("dim", f"and {len(found) - SHOWN} older: agentcli sessions")])
+    return None
+
+
+@command("fork")
+async def fork(repl: Repl, rest: str) -> None:
+    """Go on in a copy of this session; the session itself stays as it is now."""
+    if not repl.session.history:
+        raise UsageError("nothing was said yet, so there is nothing to copy.")
+    await change_session(repl, {**_own(repl), "resume": repl.session.id, "fork": True})
+
+
+@command("export", usage="[FILE]")
+async def export(repl: Repl, rest: str) -> None:
+    """Write this session to a file: .md as text, .jsonl as its events.
+
+    Without a name: agentcli-ID.md in this folder. A file that exists is not overwritten.
+    """
+    from agentcli.sdk.overview import session_bytes, session_events
+    from agentcli.ui.transcript import transcript
+
+    path = repl.cwd / (rest or f"agentcli-{repl.session.id}.md")
+    if path.exists():
+        raise UsageError(f"{path} exists already.", hint="Give another name: /export FILE")
+    data = session_bytes(repl.session.id) if path.suffix == ".jsonl" else transcript(session_events(repl.session.id)).encode()
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}.") from error
+    repl.say(f"Written to {path}")
+
+
+@command("exit", "quit", "q")
+async def leave(repl: Repl, rest: str) -> None:
+    """Leave. The session stays saved."""
+    repl.quit()
+
+
+def _when(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,300 @@
+"""The screen and the keyboard on a real pty: first start, resizing, completion, pastes, history, editor, plain terminals, hostile text."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from support.terminal import (
+    CTRL_C,
+    CTRL_D,
+    CTRL_G,
+    CTRL_J,
+    CTRL_R,
+    DOWN,
+    ENTER,
+    ESC,
+    PASTE_BEGIN,
+    PASTE_END,
+    READY,
+    TAB,
+    Terminal,
+    agentcli,
+    plain_text,
+)
+
+Open = Callable[..., Terminal]
+REST: dict[str, Any] = {"text": "All done here.", "repeat": True}
+
+
+# --- the first start ---
+
+
+def test_the_first_start_without_a_config_asks_once_for_a_default(tmp_path: Path, own_home: Path, terminals: list[Terminal]) -> None:
+    def start(**env: str) -> Terminal:
+        terminals.append(Terminal(agentcli(), tmp_path, env))
+        return terminals[-1]
+
+    first = start(OPENAI_API_KEY="sk-test-canary-0002")
+    first.see("Welcome to agentcli.", "Keys found: OPENAI_API_KEY.", "› openai/", "local/", "decide later")
+    first.type("local" + ENTER)
+    first.see("is the default (saved in")
+    first.ready()
+    first.see("(settings) · mode default")
+    first.type(CTRL_D)
+    assert first.end() == 0
+    saved = json.loads((own_home / ".config/agentcli/settings.json").read_text())
+    assert saved["default_model"].startswith("local/")
+    second = start()
+    second.ready()
+    assert "Welcome" not in second.everything
+    assert "sk-test-canary" not in first.raw.decode()
+
+
+def test_a_skipped_first_start_without_any_model_names_the_three_ways(tmp_path: Path, terminals: list[Terminal]) -> None:
+    terminal = Terminal(agentcli(), tmp_path)
+    terminals.append(terminal)
+    terminal.see("No key found (looked for OPENAI_API_KEY", "decide later")
+    terminal.type(ESC)
+    assert terminal.end() == 2
+    assert "no model to run on. Three ways: set a key" in plain_text(terminal.raw)
+
+
+def test_a_config_that_a_folder_brings_counts_only_after_a_yes_and_a_no_is_remembered(
+    tmp_path: Path, own_home: Path, terminals: list[Terminal]
+) -> None:
+    (own_home / ".config/agentcli").mkdir(parents=True)
+    (own_home / ".config/agentcli/config.hcl").write_text(
+        f'default_model = "own/m"\nproviders "own" {{ wire = "scripted"\n script = "{tmp_path}/s.json"\n models "m" {{}} }}\n'
+    )
+    (tmp_path / "s.json").write_text("[]")
+    project = tmp_path / "brought"
+    project.mkdir()
+    (project / "agent.hcl").write_text('default_model = "own/theirs"\nproviders "own" { models "theirs" {} }\n')
+    for answer, model in (("n", "own/m"), ("", "own/m")):
+        terminal = Terminal(agentcli(), project)
+        terminals.append(terminal)
+        if answer:
+            terminal.see("Do you trust what is in it?", "agent.hcl")
+            terminal.type(answer)
+        terminal.ready()
+        terminal.see(f"{model} · default")
+        terminal.type(CTRL_D)
+        assert terminal.end() == 0
+
+
+# --- the screen ---
+
+
+def test_a_resize_in_the_middle_of_a_stream_loses_nothing_and_prints_nothing_twice(session: Open) -> None:
+    words = [f"word{number} " for number in range(60)]
+    paragraphs = ["First paragraph, done.\n\n", *words, "\n\nLast paragraph.\n"]
+    terminal = session([{"text": paragraphs, "delay_s": 0.03}], columns=100)
+    terminal.enter("talk")
+    terminal.see("First paragraph, done.", "word5 ")
+    terminal.resize(60, 30)
+    terminal.see("word20 ")
+    terminal.resize(120, 30)
+    terminal.see("Last paragraph.")
+    terminal.ready()
+    everything = terminal.everything
+    for text in ("> talk", "First paragraph, done.", "word0 ", "word59", "Last paragraph.", READY):
+        assert everything.count(text) == 1, f"{text!r} stands {everything.count(text)} times in:\n{everything}"
+    assert b"\x1b[2J" not in terminal.raw
+
+
+def test_forty_columns_hold_a_question_a_list_and_an_answer(session: Open) -> None:
+    script = [{"when": "go", "text": "I will.", "calls": [{"name": "bash", "arguments": {"command": "rm -rf " + "x" * 60}}]}, REST]
+    terminal = session(script, columns=40, rows=24)
+    terminal.enter("go")
+    terminal.see("May it run bash?", "y once", "n no, with a reason")
+    assert "x" * 60 in "".join(line.strip() for line in terminal.lines)
+    terminal.type("y")
+    terminal.see("All done here.")
+    terminal.enter("/model")
+    terminal.see("Model of this session", "› demo/m1")
+    assert all(len(line) <= 40 for line in terminal.lines)
+
+
+def test_a_command_that_does_not_fit_is_printed_whole_above_its_question(session: Open) -> None:
+    command = "\n".join(f"rm -rf folder-{number}" for number in range(40))
+    terminal = session([{"when": "go", "calls": [{"name": "bash", "arguments": {"command": command}}]}, REST], rows=20)
+    terminal.enter("go")
+    terminal.see("more lines; all of it is printed above", "y once")
+    assert all(f"rm -rf folder-{number}\n" in terminal.everything for number in range(40))
+
+
+def test_without_colour_no_colour_is_written(session: Open) -> None:
+    terminal = session([{"text": "# Head\n\n```python\nx = 1\n```\n"}], env={"NO_COLOR": "1"})
+    terminal.enter("go")
+    terminal.see("Head", "x = 1")
+    terminal.ready()
+    codes = {code for found in re.findall(rb"\x1b\[([\d;]*)m", terminal.raw) for code in found.split(b";")}
+    assert {code for code in codes if code.isdigit() and 30 <= int(code) <= 107} == set()
+
+
+# --- typing ---
+
+
+def test_commands_files_and_models_complete(session: Open, tmp_path: Path) -> None:
+    terminal = session([REST])
+    project = tmp_path / "project"
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    (project / "src").mkdir()
+    for name in ("src/parser.py", "src/other.py", "built.log", "[b]x.py", "bad\x1b[31mname.py"):
+        (project / name).touch()
+    (project / ".gitignore").write_text("*.log\n")
+    terminal.type("/ex")
+    terminal.see("/exit", "Leave. The session stays saved.", "/export")
+    terminal.type(CTRL_C + "/model demo/m2:")
+    terminal.see("demo/m2:low", "Model Two, low effort")
+    terminal.type(DOWN + DOWN + ENTER)
+    terminal.see("demo/m2:high · default")
+    terminal.type("read @")
+    terminal.see("src/parser.py", "[b]x.py")
+    assert "built.log" not in terminal.text
+    assert "name.py" not in terminal.text
+    terminal.type("prs")
+    terminal.see_no_more("other.py")
+    terminal.type(TAB)
+    terminal.see("› read @src/parser.py")
+
+
+def test_a_long_paste_is_folded_and_sent_whole_and_a_picture_is_refused(session: Open) -> None:
+    terminal = session([{"when": "line 119", "text": "I got all of it."}])
+    terminal.type(PASTE_BEGIN + PASTE_END)
+    terminal.see("Nothing in that paste is text; pictures cannot be sent yet.")
+    terminal.type("see: " + PASTE_BEGIN + "\r".join(f"line {number}" for number in range(120)) + PASTE_END)
+    terminal.see("› see: [pasted 120 lines]")
+    terminal.type(ENTER)
+    terminal.see("I got all of it.")
+
+
+def test_several_lines_are_written_with_control_j_and_in_the_editor(session: Open, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nprintf "%s" "$(cat "$1") and more" > "$1"\n')
+    editor.chmod(0o755)
+    terminal = session([{"when": "one\ntwo and more", "text": "Both lines came."}], env={"EDITOR": str(editor)})
+    terminal.type("one" + CTRL_J + "two")
+    terminal.see("› one\n  two")
+    terminal.type(CTRL_G)
+    terminal.see("  two and more")
+    terminal.type(ENTER)
+    terminal.see("Both lines came.")
+
+
+def test_the_history_is_searched_across_sessions(session: Open) -> None:
+    first = session([REST])
+    first.enter("the unusual sentence")
+    first.see("All done here.")
+    first.type(CTRL_D)
+    first.end()
+    second = session([REST])
+    second.type(CTRL_R + "unusu")
+    second.see("history: unusu", "› the unusual sentence")
+    second.type(ENTER)
+    second.see_no_more("history:")
+    second.type(ENTER)
+    second.see("> the unusual sentence", "All done here.")
+
+
+def test_vi_keys_by_config(session: Open) -> None:
+    terminal = session([REST], more="ui { vi_mode = true }\n")
+    terminal.type("wrong words")
+    terminal.see("› wrong words")
+    terminal.type(ESC)
+    terminal.drain(0.2)
+    terminal.type("ccright ones" + ENTER)
+    terminal.see("> right ones", "All done here.")
+
+
+def test_sessions_are_listed_copied_taken_up_and_begun_anew(session: Open) -> None:
+    terminal = session([{"text": "Answer one."}, {"text": "Answer two."}, REST], rows=50)
+    terminal.enter("question one")
+    terminal.see("Answer one.")
+    terminal.ready()
+    terminal.enter("/fork")
+    terminal.see("resumed")
+    terminal.enter("question two")
+    terminal.see("Answer two.")
+    terminal.ready()
+    terminal.enter("/clear")
+    terminal.until(lambda: terminal.text.count("mode default") == 3, "no new session")
+    terminal.enter("/resume")
+    terminal.see("Resume which session?", "question one")
+    terminal.type(DOWN + ENTER)
+    terminal.until(lambda: terminal.text.count("resumed") == 2, "not resumed")
+    assert terminal.text.count("> question two") == 1
+
+
+# --- terminals that can do less ---
+
+
+def test_a_dumb_terminal_gets_plain_lines_and_answers_questions_by_lines(session: Open) -> None:
+    script = [{"when": "go", "text": "I will.", "calls": [{"name": "bash", "arguments": {"command": "rm -rf a"}}]}, REST]
+    terminal = session(script, env={"TERM": "dumb"}, wait=False)
+    terminal.see("mode default", "\n>")
+    terminal.enter("go")
+    terminal.see("May it run bash?", "Type y for once, s for this session, a for always (bash(rm -rf a)), or n and a reason.")
+    terminal.enter("what")
+    terminal.until(lambda: terminal.text.count("Type y for once") == 2, "the question is not repeated")
+    terminal.enter("n too dangerous")
+    terminal.see("Decision: refused: bash rm -rf a (too dangerous)", "All done here.")
+    terminal.enter("/model")
+    terminal.see("1. demo/m1, Model One", "Type a number")
+    terminal.enter("2")
+    terminal.see("demo/m2: for how long?", "Type s for this session")
+    terminal.enter("s")
+    terminal.see("model: demo/m2 (command)")
+    terminal.type(CTRL_D)
+    assert terminal.end() == 0
+    assert b"\x1b" not in terminal.raw
+
+
+def test_plain_lines_on_request_and_an_interrupt_there(session: Open) -> None:
+    terminal = session([{"when": "hold", "text": "Thinking.\n\nMore", "hang": True}, REST], "--plain", wait=False)
+    terminal.see("mode default", "\n>")
+    terminal.enter("hold")
+    terminal.see("Agent: Thinking.")
+    terminal.type(CTRL_C)
+    terminal.see("interrupted")
+    terminal.enter("go on")
+    terminal.see("Agent: All done here.")
+    assert b"\x1b" not in terminal.raw
+
+
+# --- what must not reach the terminal ---
+
+
+def test_no_control_character_of_a_model_a_file_name_or_a_command_reaches_the_terminal(session: Open, shared: Path) -> None:
+    cases = [json.loads(line) for line in (shared / "cases/ansi_cases.jsonl").read_text().splitlines()]
+    inputs = [str(case["input"]).replace("|SPLIT|", "").encode("utf-8", "replace").decode() for case in cases]
+    sequences = [str(case["sequence"]) for case in cases if "\x1b" in str(case["sequence"]) or "\x9b" in str(case["sequence"])]
+    text = "\n\n".join(inputs)
+    command = f"echo {' '.join(inputs)} [bold]x[/bold]"
+    script = [
+        {"when": "show", "text": f"{text}\n\n[bold]as it is[/bold]", "piece": 7, "calls": [{"name": "bash", "arguments": {"command": command}}]},
+        REST,
+    ]
+    terminal = session(script, rows=50)
+    before = len(terminal.raw)
+    terminal.enter("show")
+    terminal.see("y once")
+    terminal.type("n" + ENTER)
+    terminal.see("All done here.")
+    written = terminal.raw[before:].decode("utf-8", "surrogateescape")
+    ours = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
+    left = ours.sub("", written)
+    assert {char for char in left if ord(char) < 32 or 0x7F <= ord(char) < 0xA0} <= {"\r", "\n", "\b", "\x07"} - {"\x07"}
+    for sequence in sequences:
+        if ours.fullmatch(sequence) is None:
+            assert sequence not in written
+    assert "[bold]as it is[/bold]" in terminal.everything
+
+
+assert os.name == "posix"
