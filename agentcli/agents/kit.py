@@ -62,6 +62,8 @@ class Kit:
     subagent_source: str = ""
     pins: dict[str, str] = field(default_factory=dict)
     """Worker name (or role, or agent) to model: a person's word for this run."""
+    redact: Callable[[str], str] = str
+    """Takes the providers' keys out of what tools bring."""
 
     def activate(self, resolved: Resolved, requested: str, source: Link) -> ActiveModel:
         """A resolved model, connected and ready to be called.

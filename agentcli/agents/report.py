@@ -53,6 +53,8 @@ def told_changes(changes: Changes) -> str:
     if not changes.files and not changes.unsaved:
         return f"changes: none of its own; branches: {', '.join(changes.branches)}" if changes.branches else "changes: none"
     lines = [f"changes: {len(changes.files)} files, kept on branch {changes.branch}" if changes.branch else f"changes: {len(changes.files)} files"]
+    if more := [branch for branch in changes.branches if branch != changes.branch]:
+        lines.append(f"more branches: {', '.join(more)}")
     if changes.patch:
         lines.append(f"patch: {changes.patch}")
     lines += [f"not saved on a branch: {thing}" for thing in changes.unsaved]

@@ -49,10 +49,10 @@ class Slots:
             return
         async with node.in_line:
             # While it waited, another call of the node got a slot, or began to wait for workers, which may need this one.
-            if node.holds_slot or node.waiting_for_workers:
+            if _needs_none(node):
                 return
             await self._free.acquire()
-            if node.waiting_for_workers:
+            if _needs_none(node):
                 self._free.release()
                 return
             node.holds_slot = True
@@ -61,3 +61,7 @@ class Slots:
         if node.holds_slot:
             node.holds_slot = False
             self._free.release()
+
+
+def _needs_none(node: Node) -> bool:
+    return node.holds_slot or node.waiting_for_workers > 0

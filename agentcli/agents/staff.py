@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from agentcli.agents import report
 from agentcli.agents.admission import agree
 from agentcli.agents.endings import plain_end
 from agentcli.agents.kit import Kit
+from agentcli.agents.leftovers import CLONES, Claim, claim
 from agentcli.agents.override import Consent
 from agentcli.agents.roster import Roster
 from agentcli.agents.spec import DELEGATION_TOOLS, WorkerSpec, stricter
@@ -23,9 +23,9 @@ from agentcli.engine.loop import Setup
 from agentcli.engine.prompt import build
 from agentcli.engine.stream import failure_of
 from agentcli.protocol.errors import WorkspaceError
-from agentcli.safety.files import path_rule
-from agentcli.safety.files import place as named_file
-from agentcli.safety.rules import Policy
+from agentcli.protocol.tools import Access
+from agentcli.safety.files import WORKSPACE, path_rule
+from agentcli.safety.rules import judge
 
 
 @dataclass
@@ -38,7 +38,12 @@ class Desk:
     changes: dict[str, Changes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.workspaces = Workspaces(self.kit.scratch / "workspaces")
+        self.workspaces = Workspaces(self.kit.scratch / CLONES)
+        self._claim: Claim | None = None
+
+    def claim(self) -> None:
+        """Before the first clone: as long as this process lives, nobody takes its clones for left over."""
+        self._claim = self._claim or claim(self.kit.scratch)
 
     def gate_for(self, parent: Node, spec: WorkerSpec) -> Gate:
         """What the worker does is judged as its parent's doing would be, never more freely."""
@@ -66,6 +71,8 @@ class Desk:
         for workspace in reversed(once.values()):
             with contextlib.suppress(WorkspaceError):
                 await workspace.discard()
+        if self._claim is not None:
+            self._claim.release()
 
 
 async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
@@ -110,7 +117,8 @@ async def _place(desk: Desk, node: Node, task: Task) -> Place:
     kit, parent = desk.kit, node.parent
     assert parent is not None
     inherited = desk.open.get(parent.id)
-    base = Place(node.id, inherited.path if inherited else kit.cwd, inherited.roots if inherited else kit.roots, kit.scratch, kit.child_env)
+    cwd, roots = (inherited.path, inherited.roots) if inherited else (kit.cwd, kit.roots)
+    base = Place(node.id, cwd, roots, kit.scratch, kit.child_env, redact=kit.redact)
     kind, named = read_kind(task.workspace or node.spec.workspace)
     if kind == "inherit":
         if inherited is not None:
@@ -120,19 +128,17 @@ async def _place(desk: Desk, node: Node, task: Task) -> Place:
     if kind == "path":
         place = named_place(named, base.cwd, base.roots)
         start = place.path
-        if place.outside and not _is_agreed(node.gate.policy, place.path):
+        verdict = judge(node.gate.policy, WORKSPACE, Access(reads=(str(place.path),)))
+        if verdict.decision == "deny":
+            raise WorkspaceError(f"The worker '{node.name}' may not work in {place.path}: {verdict.reason}")
+        if place.outside and verdict.decision == "ask":
             why = f"The worker '{node.name}' would work in {place.path}, outside the workspace."
             await agree(kit, parent, Consent(node.name, str(node.model.active.ref), why, path_rule("workspace", str(place.path))))
+    desk.claim()
     workspace = desk.open[node.id] = await desk.workspaces.open(kind, start, node.name, base.roots, start_from=task.start_from)
-    node.gate.policy = node.gate.policy.with_roots(workspace.roots)
+    policy = node.gate.policy
+    node.gate.policy = policy.confined_to(workspace.roots) if workspace.clones else policy.with_roots(workspace.roots)
     return dataclasses.replace(base, cwd=workspace.path, roots=workspace.roots)
-
-
-def _is_agreed(policy: Policy, folder: Path) -> bool:
-    """Whether a rule lets workers work in a folder outside of the workspace, `workspace(/that/folder)`."""
-    where = named_file(policy.cwd, str(folder))
-    patterns = (rule.path for rule in policy.allow if rule.tool == "workspace" and rule.path is not None)
-    return policy.mode == "bypass" or any(pattern.matches(where, policy.roots, "allow") for pattern in patterns)
 
 
 async def finish(desk: Desk, node: Node, failure: BaseException | None) -> Ended:

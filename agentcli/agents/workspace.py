@@ -61,12 +61,13 @@ class MergeResult(Struct, frozen=True):
 
 
 class Recovered(Struct, frozen=True):
-    """A workspace found left over. `error` says why its work could not be saved; it is then still in `folder`."""
+    """A workspace found left over. `error` says why its work could not be saved; it is then still in `folder`. `source` is its parent's folder."""
 
     name: str
     folder: Path
     changes: Changes = Changes()
     error: str = ""
+    source: Path | None = None
 
 
 class Place(Struct, frozen=True):
@@ -291,15 +292,16 @@ async def _recover(place: Path) -> Recovered:
         workspace = _read(place)
     except (OSError, msgspec.MsgspecError) as error:
         return Recovered(place.name, place, error=f"{place / _MANIFEST} cannot be read ({type(error).__name__}).")
+    source = workspace.clones[0].source
     try:
         for lock in (place / "control").rglob("*.lock"):
             lock.unlink()
         changes = await workspace.collect()
         gone = await workspace.discard()
         kept = "" if gone else f"kept, for it holds what no branch can: {', '.join(changes.unsaved)}"
-        return Recovered(workspace.name, place, changes, kept)
+        return Recovered(workspace.name, place, changes, kept, source)
     except AgentError as error:
-        return Recovered(workspace.name, place, error=error.line())
+        return Recovered(workspace.name, place, error=error.line(), source=source)
 
 
 def _read(place: Path) -> Workspace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from agentcli.config.values import AgentBlock, Limits, Permissions, Rule, Settin
 from agentcli.protocol.errors import ConfigError
 from agentcli.protocol.models import Link, ModelSpec, ProviderSpec, Wire
 from agentcli.protocol.names import nearest
+from agentcli.protocol.secrets import Secret
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ class Config:
     def own_address(self, name: str) -> bool:
         """Whether a declared provider says where it is. Raises `ConfigError` where there is no such provider."""
         return self._block(name).own_address
+
+    def secrets(self, more: Iterable[str] = ()) -> tuple[Secret, ...]:
+        """The keys that are known: of all providers whose own can be told, and what the key variables and `more` of the environment hold."""
+        found = [secret for block in self.blocks.values() for secret in block.secrets(self.environ)]
+        found += [Secret(value) for name in sorted(self.key_variables.union(more)) if (value := self.environ.get(name))]
+        return tuple(dict.fromkeys(found))
 
     def _block(self, name: str) -> ProviderBlock:
         block = self.blocks.get(name)

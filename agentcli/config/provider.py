@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +16,7 @@ from agentcli.protocol.errors import ConfigError
 from agentcli.protocol.models import FULL, SMALL, Cost, ModelSpec, ProviderSpec, Quirks, Wire, usual_wire
 from agentcli.protocol.secrets import Secret
 
+_SECRET_HEADER = re.compile(r"key|token|secret|password|auth|cookie", re.IGNORECASE)
 _LOCAL_WIRES = ("local", "scripted")
 
 
@@ -49,6 +52,16 @@ class ProviderBlock:
         held = self.held.get(("script",))
         script = _path(self._text(held, environ), held, environ) if held else ""
         return ProviderSpec(self.name, wire, url, key, headers, limit, self._quirks({}), remote, script)
+
+    def secrets(self, environ: Mapping[str, str]) -> list[Secret]:
+        """Its key, and the headers that are one by their name, where their variables are set."""
+        paths = [path for path in self.held if path == ("api_key",) or (path[0] == "headers" and _SECRET_HEADER.search(path[-1]))]
+        found: list[Secret] = []
+        for path in paths:
+            with contextlib.suppress(ConfigError):
+                secret = self._secret(path, environ)
+                found += [secret] if secret is not None else []
+        return found
 
     def models(self, environ: Mapping[str, str]) -> tuple[ModelSpec, ...]:
         """The declared models, in the order of declaration. Reads no variable but HOME, for a `path` that starts with `~`."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -20,6 +20,9 @@ from agentcli.protocol.messages import Text, ToolCall, ToolResult
 from agentcli.protocol.names import nearest
 from agentcli.protocol.tools import Access, Tool, ToolContext, ToolMemory, ToolOutcome
 from agentcli.safety.paths import inside, resolve
+from agentcli.safety.rules import denied_globs
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Place:
     scratch: Path
     child_env: Mapping[str, str]
     output_limit: int = 30_000
+    redact: Callable[[str], str] = str
+    """Takes the providers' keys out of what tools bring."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class Calls:
         place = self.place
 
         def show(text: str) -> None:
-            self.emit(ToolOutput(call_id=call.id, text=text))
+            self.emit(ToolOutput(call_id=call.id, text=place.redact(text)))
 
         return ToolContext(
             agent_id=place.agent_id,
@@ -146,9 +151,12 @@ class Calls:
             child_env=place.child_env,
             show=show,
             output_limit=place.output_limit,
+            denied=denied_globs(self.gate.policy),
+            redact=place.redact,
         )
 
     def _finish(self, call: ToolCall, outcome: ToolOutcome, began: float, *, denied: bool = False) -> None:
+        outcome = redacted(outcome, self.place.redact)
         content = outcome.content or (Text("(no output)"),)
         result = ToolResult(call.id, call.name, content, is_error=outcome.is_error)
         self._settle(result, began, outcome, denied=denied)
@@ -214,8 +222,27 @@ def _overlap(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     return any(inside(Path(a), (Path(b),)) or inside(Path(b), (Path(a),)) for a in left for b in right)
 
 
+def redacted(value: T, redact: Callable[[str], str]) -> T:
+    """Plain data and structs with each of their texts passed through `redact`; the same object where nothing can change."""
+    return value if redact is str else cast(T, _redacted(value, redact))
+
+
+def _redacted(value: object, redact: Callable[[str], str]) -> object:
+    match value:
+        case str():
+            return redact(value)
+        case list() | tuple():
+            return type(value)(_redacted(part, redact) for part in value)
+        case dict():
+            return {key: _redacted(part, redact) for key, part in value.items()}
+        case msgspec.Struct():
+            return msgspec.structs.replace(value, **{name: _redacted(getattr(value, name), redact) for name in value.__struct_fields__})
+        case _:
+            return value
+
+
 def _failed(text: str) -> ToolOutcome:
     return ToolOutcome((Text(text),), is_error=True)
 
 
-__all__ = ["Calls", "Place", "absolute", "access_conflict", "conflict", "read_args"]
+__all__ = ["Calls", "Place", "absolute", "access_conflict", "conflict", "read_args", "redacted"]

@@ -190,6 +190,8 @@ class Loop:
         most = self.setup.limits.max_turns
         if most is not None and self._turns >= most:
             raise TurnLimit(f"the limit of {most} turns is reached.", hint="Raise it with --max-turns, or go on with -c.")
+        # Looked at here too, so that a call that is not made is no turn.
+        self.setup.ledger.check()
         self.setup.ledger.turn()
         # A loop whose provider and tools answer at once must still let a cancel in.
         await asyncio.sleep(0)

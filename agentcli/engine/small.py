@@ -35,7 +35,9 @@ MOST_ALIKE = 3
 TALK_CHARS = 1000
 """Most characters of an earlier answer, or of a person's word before it."""
 MOST_TALK = 8
-CHANGED = frozenset({"write", "edit"})
+LOOKED = "-look"
+"""Ends the id of a call that looks at a file before it is edited."""
+SEEING = frozenset({"read", "write", "edit"})
 CHANGING = frozenset({"write", "edit", "bash", "task"})
 """After one of these, a call made before may bring something new."""
 USEFUL: dict[str, tuple[str, ...]] = {"edit": ("path", "old", "new"), "ls": ("path",)}
@@ -50,7 +52,7 @@ def step_request(request: ModelRequest) -> ModelRequest:
         messages=(*_examples(request), *_turns(request)),
         tools=(),
         max_tokens=min(request.max_tokens or STEP_TOKENS, STEP_TOKENS),
-        schema=step_schema(request.tools),
+        schema=step_schema(request),
     )
 
 
@@ -60,13 +62,14 @@ def answer_request(request: ModelRequest) -> ModelRequest:
     A conversation of its own, without steps and examples: asked in the middle of them, small models went on writing steps, or said the
     request back. What the tools brought comes first and the request last, for the last is what they follow.
     """
-    room = _room(request) - len(words.ANSWERING)
+    general = words.ANSWERING if any(isinstance(message, ToolMessage) for message in _this_run(request.messages)) else words.PLAIN
+    room = _room(request) - len(general)
     limit = next((limit for limit in RESULT_CHARS if len(_closing(request, limit)) <= room), RESULT_CHARS[-1])
     closing = user_text(_closing(request, limit))
     own = _own_words(request)
     return msgspec.structs.replace(
         request,
-        system=f"{words.ANSWERING}\n\n{own}" if own else words.ANSWERING,
+        system=f"{general}\n\n{own}" if own else general,
         messages=(*_earlier_talk(request, room - len(closing.text())), closing),
         tools=(),
         max_tokens=min(request.max_tokens or ANSWER_TOKENS, ANSWER_TOKENS),
@@ -74,16 +77,45 @@ def answer_request(request: ModelRequest) -> ModelRequest:
 
 
 def read_step(message: AssistantMessage, call_id: str, request: ModelRequest) -> ToolCall | None:
-    """The call that a step asks for; None where it wants to answer, is no whole object, or asks again for what it already got."""
+    """The call that a step asks for; None where it wants to answer, is no whole object, or asks again for what it already got.
+
+    An edit of a file not yet seen becomes a look at it, and the edit is asked for again with the file in view: small models edit from memory.
+    """
     try:
         step = msgspec.json.decode(message.text(), type=dict[str, object])
     except (msgspec.DecodeError, msgspec.ValidationError):
         return None
     name = step.pop("tool", None)
-    if not isinstance(name, str) or name not in {tool.name for tool in request.tools}:
+    offered = {tool.name for tool in request.tools}
+    if not isinstance(name, str) or name not in offered:
         return None
     call = ToolCall(call_id, name, json.dumps(step, ensure_ascii=False))
+    if name == "edit" and "read" in offered and not _has_seen(step.get("path"), request.messages):
+        call = ToolCall(f"{call_id}{LOOKED}", "read", json.dumps({"path": step.get("path")}))
     return None if _is_pointless(call, _this_run(request.messages)) else call
+
+
+# --- looking before editing ---
+
+
+def _has_seen(path: object, messages: Sequence[Message]) -> bool:
+    """Whether a file was read or written: an edit of it will not be refused."""
+    failed = _failed(messages)
+    calls = (call for message in messages if isinstance(message, AssistantMessage) for call in message.calls())
+    return any(call.name in SEEING and call.id not in failed and _arguments(call).get("path") == path for call in calls)
+
+
+def _has_looked(messages: Sequence[Message]) -> bool:
+    """Whether the last thing done was a look that took an edit's place."""
+    match messages[-1]:
+        case ToolMessage(results=(ToolResult(call_id=call_id, is_error=False),)):
+            return call_id.endswith(LOOKED)
+        case _:
+            return False
+
+
+def _failed(messages: Sequence[Message]) -> set[str]:
+    return {result.call_id for message in messages if isinstance(message, ToolMessage) for result in message.results if result.is_error}
 
 
 # --- loops ---
@@ -99,12 +131,16 @@ def _is_pointless(call: ToolCall, run: Sequence[Message]) -> bool:
     if len(made) >= MOST_STEPS or len(alike) >= MOST_ALIKE:
         return True
     if not alike:
-        return False
+        return call.name == "write" and _was_just_written(call, made)
     since = made[alike[-1] + 1 :]
-    failed = {result.call_id for message in run if isinstance(message, ToolMessage) for result in message.results if result.is_error}
-    if made[alike[-1]].id in failed:
+    if made[alike[-1]].id in _failed(run):
         return not since
     return not any(later.name in CHANGING for later in since)
+
+
+def _was_just_written(call: ToolCall, made: Sequence[ToolCall]) -> bool:
+    """Whether the same file was written and nothing else done since: a small model then writes the tool's result into it."""
+    return bool(made) and made[-1].name == "write" and _arguments(made[-1]).get("path") == _arguments(call).get("path")
 
 
 def _same(left: ToolCall, right: ToolCall) -> bool:
@@ -134,9 +170,12 @@ def _last_word(messages: Sequence[Message]) -> int:
 # --- the schema of a step ---
 
 
-def step_schema(tools: Sequence[ToolSpec]) -> dict[str, object]:
+def step_schema(request: ModelRequest) -> dict[str, object]:
     """One branch for each tool, its name first: the model decides what to do before it writes any argument."""
-    return {"anyOf": [*(_branch(tool.name, _offered(tool)) for tool in tools), _branch(ANSWER, {})]}
+    branches = {tool.name: _branch(tool.name, _offered(tool)) for tool in request.tools}
+    if _has_looked(request.messages) and "edit" in branches:
+        return branches["edit"]
+    return {"anyOf": [*branches.values(), _branch(ANSWER, {})]}
 
 
 def _branch(name: str, arguments: dict[str, object]) -> dict[str, object]:
@@ -216,12 +255,24 @@ def _closing(request: ModelRequest, limit: int) -> str:
     results = [result for message in run if isinstance(message, ToolMessage) for result in message.results]
     parts = [_brought(result, calls, limit) for result in results]
     asked = "\n\n".join(message.text() for message in run[:1] if isinstance(message, UserMessage))
-    changed = bool(results) and results[-1].name in CHANGED and not results[-1].is_error
-    parts.append((words.DONE if changed else "") + _cut(asked, REQUEST_CHARS))
+    parts.append(_lead(results) + _cut(asked, REQUEST_CHARS))
     parts += [message.text() for message in run[1:] if isinstance(message, UserMessage)]
     if request.schema is not None:
         parts.append(schema.told("", request.schema))
     return "\n\n".join(filter(None, parts))
+
+
+def _lead(results: Sequence[ToolResult]) -> str:
+    """What to make of the request, by how the last call ended."""
+    match results:
+        case [*_, ToolResult(is_error=True)]:
+            return words.FAILED
+        case [*_, ToolResult(name="write" | "edit")]:
+            return words.DONE
+        case [*_, ToolResult(name="bash")]:
+            return words.CAME_OUT
+        case _:
+            return ""
 
 
 def _brought(result: ToolResult, calls: dict[str, ToolCall], limit: int) -> str:

@@ -1,8 +1,7 @@
-"""The words for a small model: rules, one line a tool, worked examples as earlier turns. Data, tried on real weights with
-tests/benchmarks/local_choices.py: the same examples as turns got 20 of 28
-other first steps right, and inside the system prompt 15; a longer rule or a word of reasoning before the tool made it worse.
+"""The words for a small model: rules, one line a tool, worked examples as earlier turns. Data, tried on real weights.
 
-Short on purpose: two cores read about 130 tokens a second, and the first step waits for all of it.
+Examples as turns got 20 of 28 first steps right that the same ones inside the system prompt got 15 of; longer rules, or a word of reasoning
+before the tool, made it worse. Short on purpose: two cores read about 130 tokens a second, and the first step waits for all of it.
 """
 
 from __future__ import annotations
@@ -15,11 +14,16 @@ ANSWER = "answer"
 
 RULES = "You help a person with a folder of files. For each message reply with one JSON object that picks a tool."
 
+PLAIN = "You are agentcli, a coding agent on this person's machine, run by a small language model. Answer in a few plain words."
+"""Where no tool was used."""
+
 ANSWERING = """You are agentcli, a coding agent on this person's machine, run by a small language model. \
 Tell the person the answer in a few plain words, from what your tools brought."""
 
 DONE = "Say in one sentence what was done for the request: "
-"""Before the request, where the last tool changed something: asked to "create x", a small model would else say the request back."""
+CAME_OUT = "Say in one sentence what came out of the request: "
+FAILED = "That did not work. Say in one sentence what went wrong with the request: "
+"""Before the request, where the last tool was to do something: asked to "create x", a small model would else say the request back."""
 
 
 class Example(NamedTuple):
@@ -34,22 +38,26 @@ class Example(NamedTuple):
 EXAMPLES = (
     Example("What does setup.cfg say about Python versions?", "read", {"path": "setup.cfg"}, "1\tpython_requires = >=3.9"),
     Example("Who wrote Hamlet?", ANSWER, {}),
-    Example("What is in the docs directory?", "ls", {"path": "docs"}),
+    Example("What is in the docs directory?", "ls", {"path": "docs"}, "intro.md  2 kB"),
     Example("Are there any CSV tables here?", "glob", {"pattern": "**/*.csv"}),
     Example("Where do we use parse_date?", "grep", {"pattern": "parse_date"}),
     Example("How does a hash map work?", ANSWER, {}),
-    Example("Build it with make", "bash", {"command": "make"}),
+    Example("Build it with make", "bash", {"command": "make"}, "make: *** No targets.\n[exit code 2]"),
     Example("Describe parser.js", "read", {"path": "parser.js"}),
-    Example("Write a shell script up.sh that starts nginx", "write", {"path": "up.sh", "content": "#!/bin/sh\nnginx\n"}),
+    Example("Write a shell script up.sh that starts nginx", "write", {"path": "up.sh", "content": "#!/bin/sh\nnginx\n"}, "Created up.sh: 2 lines."),
     Example("Is 97 a prime number?", ANSWER, {}),
-    Example("In main.c change the timeout from 30 to 60", "edit", {"path": "main.c", "old": "timeout = 30", "new": "timeout = 60"}),
+    Example(
+        "In main.c change the timeout from 30 to 60",
+        "edit",
+        {"path": "main.c", "old": "timeout = 30", "new": "timeout = 60"},
+        "Edited main.c: 1 place replaced.",
+    ),
     Example("Look around", "ls", {"path": "."}),
     Example("Give me all the Rust sources", "glob", {"pattern": "**/*.rs"}),
     Example("Does the word license occur in any file?", "grep", {"pattern": "license"}),
     Example("Let the explore agent find out how logging works", "task", {"agent": "explore", "prompt": "Find out how logging works."}),
     Example("Thank you!", ANSWER, {}),
     Example("Correct 'adress' in form.html", "edit", {"path": "form.html", "old": "adress", "new": "address"}),
-    Example("Commit my changes", "bash", {"command": "git commit -am 'Update'"}),
 )
 """None of them stands in tests/benchmarks/local_choices.py, by sentence or by file."""
 

@@ -70,7 +70,7 @@ class Quirks(Struct, frozen=True, omit_defaults=True):
     json_schema: Literal["always", "without_tools", "never"] = "always"
     """When an answer may be constrained to a JSON schema; otherwise the prompt alone asks for it."""
     extra_body: dict[str, object] = field(default_factory=dict)
-    """Merged into each request body."""
+    """Merged into each request body; an object is added to the object of its name."""
 
 
 def usual_wire(provider: str, own_address: bool) -> Wire:

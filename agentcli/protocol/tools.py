@@ -112,7 +112,9 @@ class ToolContext:
 
     `cwd` is the agent's folder, absolute and real; `roots` every folder it works in (`cwd` first). `scratch` is a folder of the session for
     full outputs. `child_env` is the environment for processes, keys removed. `show(text)` streams output to the person while the call runs.
-    `output_limit` is how many characters of one result the model gets at most.
+    `output_limit` is how many characters of one result the model gets at most. `denied` are gitignore-like globs from the roots (or, with a
+    leading slash, the file system's) of files that may not be read: what looks through folders leaves them out. `redact(text)` takes the
+    providers' keys out of what is written to a file of the session.
     """
 
     agent_id: str
@@ -124,6 +126,8 @@ class ToolContext:
     child_env: Mapping[str, str]
     show: Callable[[str], None]
     output_limit: int = 30_000
+    denied: tuple[str, ...] = ()
+    redact: Callable[[str], str] = str
 
 
 class Tool(ABC, Generic[Args]):

@@ -9,7 +9,7 @@ from agentcli.protocol.messages import AssistantMessage, Image, Message, Text, T
 from agentcli.protocol.models import ModelSpec, Quirks
 from agentcli.providers.base import ModelRequest, ToolSpec
 from agentcli.providers.schemas import closed, flat
-from agentcli.providers.translate import NO_OUTPUT, arguments_object, budget, described, fitting_id, opened, schema_allowed
+from agentcli.providers.translate import NO_OUTPUT, arguments_object, budget, described, fitting_id, opened, schema_allowed, with_extra
 
 WIRE = "anthropic"
 MAX_TOKENS = 32_000
@@ -39,13 +39,15 @@ def to_wire(request: ModelRequest, quirks: Quirks) -> dict[str, Any]:
     if request.schema is not None and schema_allowed(request, quirks) and (schema := closed(request.schema)) is not None:
         body.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": schema}
     body["stream"] = True
-    return {**body, **quirks.extra_body}
+    return with_extra(body, quirks.extra_body)
 
 
 def continued(body: dict[str, Any], message: AssistantMessage, request: ModelRequest, quirks: Quirks) -> dict[str, Any]:
     """The same request after a pause: the service goes on from the answer so far."""
-    content = _assistant(message, request.model, quirks)
-    return {**body, "messages": [*body["messages"], {"role": "assistant", "content": content}]} if content else body
+    messages, content = list(body["messages"]), _assistant(message, request.model, quirks)
+    if messages[-1]["role"] == "assistant":  # paused before
+        content = [*messages.pop()["content"], *content]
+    return {**body, "messages": [*messages, {"role": "assistant", "content": content}]} if content else body
 
 
 def _marked(block: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from agentcli.protocol.messages import AssistantMessage, Image, Message, Text, T
 from agentcli.protocol.models import Quirks
 from agentcli.providers.base import ModelRequest, ToolSpec
 from agentcli.providers.schemas import fits_strict, flat
-from agentcli.providers.translate import arguments_text, described, digest, encode, fitting_id, put, result_text, schema_allowed
+from agentcli.providers.translate import arguments_text, described, digest, encode, fitting_id, put, result_text, schema_allowed, with_extra
 
 __all__ = ["encode", "to_wire"]
 
@@ -39,7 +39,7 @@ def to_wire(request: ModelRequest, quirks: Quirks) -> dict[str, Any]:
     body["stream"] = True
     if quirks.stream_usage:
         body["stream_options"] = {"include_usage": True}
-    return {**body, **quirks.extra_body}
+    return with_extra(body, quirks.extra_body)
 
 
 def _tool(tool: ToolSpec, quirks: Quirks) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,13 @@ CONNECT_S = 30.0
 
 
 def load_httpx() -> Any:
-    """httpx without its own command line, which it imports wherever click and rich are installed: 50 ms and more at each start."""
+    """httpx without its own command line, which it imports wherever click and rich are installed: 50 ms and more at each start.
+
+    Its transport looks for `sniffio` six times a request; where that is not installed, each look searches all of the import path (0.5 ms a
+    request). Said once that it is not there, it is quick.
+    """
+    if "sniffio" not in sys.modules and find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
     if "httpx" not in sys.modules:
         sys.modules["httpx._main"] = None  # type: ignore[assignment]
     import httpx

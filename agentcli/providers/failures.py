@@ -66,9 +66,15 @@ class Source:
         text = text[:MOST_READ]
         for secret in self.secrets:
             if len(secret) >= SHORTEST_SECRET:
-                text = text.replace(secret, "***")
+                text = text.replace(secret, "***").replace(_in_url(secret), "***")
         line = " ".join(clean(text).split())
         return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1].rstrip() + "…"
+
+
+def _in_url(secret: str) -> str:
+    from urllib.parse import quote
+
+    return quote(secret, safe="")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from agentcli.protocol.messages import AssistantMessage, Image, Message, Text, T
 from agentcli.protocol.models import ModelSpec, Quirks
 from agentcli.providers.base import ModelRequest, ToolSpec
 from agentcli.providers.schemas import GEMINI_KEYS, OPENAPI_KEYS, flat, reduced
-from agentcli.providers.translate import NO_OUTPUT, arguments_object, budget, described, in_words, opened, schema_allowed
+from agentcli.providers.translate import NO_OUTPUT, arguments_object, budget, described, in_words, opened, schema_allowed, with_extra
 
 WIRE = "gemini"
 IMAGES = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"})
@@ -24,7 +24,7 @@ def to_wire(request: ModelRequest, quirks: Quirks) -> dict[str, Any]:
         body["tools"] = [{"functionDeclarations": [_tool(tool, quirks) for tool in request.tools]}]
     if config := _config(request, quirks):
         body["generationConfig"] = config
-    return {**body, **quirks.extra_body}
+    return with_extra(body, quirks.extra_body)
 
 
 def _config(request: ModelRequest, quirks: Quirks) -> dict[str, Any]:

@@ -101,6 +101,8 @@ class ResponseState(Answering):
     """What one stream has said so far, by the place of each item in the output. `model` is who reads its reasoning again."""
 
     model: ModelSpec
+    most: int | None = None
+    """The bound of the answer. llama.cpp calls an answer that reached it complete."""
     said: dict[int, str] = field(default_factory=dict)
     """Text, summary or arguments of each item, as far as its pieces came."""
     places: dict[str, int] = field(default_factory=dict)
@@ -229,7 +231,8 @@ def _ended(response: Response, state: ResponseState, parts: list[StreamPart]) ->
             state.ended(reason or "incomplete", INCOMPLETE)
             state.stop = INCOMPLETE.get(reason or "", "length")
         case _:
-            state.stop = "end"
+            full = state.most is not None and response.usage is not None and (response.usage.output_tokens or 0) >= state.most
+            state.stop = "length" if full else "end"
 
 
 def _usage(counts: Counts) -> Usage:
@@ -289,7 +292,7 @@ class OpenAIResponses(OverHttp[ResponseState]):
                 yield part
 
     def begin(self, request: ModelRequest) -> ResponseState:
-        return ResponseState(self._source, request.model)
+        return ResponseState(self._source, request.model, request.max_tokens)
 
     def body(self, request: ModelRequest) -> dict[str, Any]:
         body = to_wire(request, self.quirks(request))

@@ -76,12 +76,19 @@ def filled(spec: ProviderSpec) -> ProviderSpec:
     service = _named(spec.name)
     if service is None or service.address or (spec.base_url and spec.base_url.rstrip("/") != service.url):
         return spec
-    known = service.quirks if spec.wire == service.wire else service.chat if spec.wire == "openai-chat" else None
+    known = _spoken(service, spec.wire)
     if known is None:
         return spec
     quirks = known if spec.quirks == Quirks() else spec.quirks
     remote = spec.remote and not is_own_machine(service.url)
     return msgspec.structs.replace(spec, base_url=service.url, quirks=quirks, remote=remote)
+
+
+def _spoken(service: Service, wire: Wire) -> Quirks | None:
+    """How a service speaks a wire at its own address; None where it does not."""
+    if wire == service.wire:
+        return service.quirks
+    return service.chat if wire == "openai-chat" else None
 
 
 def known_models(name: str) -> tuple[ModelSpec, ...]:
@@ -92,8 +99,9 @@ def known_models(name: str) -> tuple[ModelSpec, ...]:
 
 def with_known(model: ModelSpec) -> ModelSpec:
     """A declared model of a service at its own address, with what is known of it where the declaration says nothing."""
+    service = _named(model.provider)
     known = next((found for found in known_models(model.provider) if found.id == (model.sent_as or model.id)), None)
-    if known is None:
+    if known is None or service is None or _spoken(service, model.wire) is None:
         return model
     quirks = model.quirks or (known.quirks if model.wire == known.wire else None)
     return msgspec.structs.replace(

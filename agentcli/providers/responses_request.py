@@ -11,7 +11,7 @@ from agentcli.protocol.messages import AssistantMessage, Image, Message, Text, T
 from agentcli.protocol.models import ModelSpec, Quirks
 from agentcli.providers.base import ModelRequest, ToolSpec
 from agentcli.providers.schemas import fits_strict, flat
-from agentcli.providers.translate import arguments_text, described, fitting_id, in_words, opened, result_text, schema_allowed
+from agentcli.providers.translate import arguments_text, described, fitting_id, in_words, opened, result_text, schema_allowed, with_extra
 
 WIRE = "openai-responses"
 CALL_ID = re.compile(r"(?s).{1,64}")
@@ -40,7 +40,7 @@ def to_wire(request: ModelRequest, quirks: Quirks) -> dict[str, Any]:
     body |= _reasoning(request, quirks)
     body["store"] = False
     body["stream"] = True
-    return {**body, **quirks.extra_body}
+    return with_extra(body, quirks.extra_body)
 
 
 def without_summary(body: dict[str, Any]) -> dict[str, Any]:

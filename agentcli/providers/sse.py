@@ -79,7 +79,7 @@ class Decoder:
             text = text.removeprefix(BOM)
         events: list[SSEvent] = []
         for block in text.split(b"\n\n"):
-            event = SSEvent(block[6:]) if block.startswith(b"data: ") and b"\n" not in block else _parsed(block)
+            event = _plain(block) or _parsed(block)
             if event.data:
                 events.append(event)
         return events
@@ -97,8 +97,18 @@ class _Block:
         yield self._text
 
 
+def _plain(block: bytes) -> SSEvent | None:
+    """An event of a single data line, or of its name and a single data line, as nearly every event of every wire is; None: it is another."""
+    if block.startswith(b"data: "):
+        return None if b"\n" in block else SSEvent(block[6:])
+    head, mark, data = block.partition(b"\ndata: ")
+    if not mark or b"\n" in data or b"\n" in head or not head.startswith(b"event: ") or len(head) == 7:
+        return None
+    return SSEvent(data, head[7:].decode("utf-8", "replace"))
+
+
 def _parsed(block: bytes) -> SSEvent:
-    """An event of any fields: the grammar is httpx-sse's. A single data line, which nearly every event of some wires is, never comes here."""
+    """An event of any fields: the grammar is httpx-sse's."""
     from httpx_sse import EventSource
 
     for event in EventSource(cast(Any, _Block(block))).iter_sse():

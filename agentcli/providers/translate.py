@@ -38,6 +38,12 @@ def put(body: dict[str, Any], path: str, value: object) -> None:
     body[last] = value
 
 
+def with_extra(body: dict[str, Any], extra: dict[str, object]) -> dict[str, Any]:
+    """The body with what the config adds to it. An object is added to the object of its name, anything else takes its place."""
+    both = {key: {**body[key], **value} for key, value in extra.items() if isinstance(value, dict) and isinstance(body.get(key), dict)}
+    return {**body, **extra, **both}
+
+
 def fitting_id(name: str, allowed: re.Pattern[str], prefix: str, digits: int = 24) -> str:
     """A call's id as the wire takes it: itself where `allowed` matches it whole, else one made of it; the same always of the same."""
     return name if allowed.fullmatch(name) else prefix + digest(name)[:digits]

@@ -231,7 +231,8 @@ class _Judge:
 
     def strange_repository(self, name: str, simple: Simple) -> bool:
         """Git obeys the settings of the repository it stands in, and a folder within the workspace may be another one's."""
-        return name == "git" and not all(where.real in self.policy.roots for where in self.scene.places(word("."), simple) or (Place(Path(), Path()),))
+        folders = self.scene.places(word("."), simple) or (Place(Path(), Path()),)
+        return name == "git" and not all(where.real in self.policy.roots for where in folders)
 
     def asked(self, simple: Simple, use: Use) -> Verdict:
         shown = _shown(simple)

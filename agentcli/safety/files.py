@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ Kind = Literal["read", "change"]
 
 ALLOWED = Verdict("allow", "")
 BYPASS = "--permission-mode bypass"
+CLONE = "this worker works in a clone of its own"
 
 _GUARDED = re.compile(
     r"(?:.*/)?(?:"
@@ -26,7 +27,10 @@ _GUARDED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What decides how programs behave later: git's own folder, agents' settings, start files of shells. Folders with all below them."""
+_GITS = re.compile(r"(?:.*/)?\.git(?:/.*)?", re.IGNORECASE | re.DOTALL)
 _FILE_TOOLS = READS | CHANGES
+WORKSPACE = "workspace"
+"""The name under which it is judged whether a worker may work in a folder. Nothing is read or changed by that yet."""
 _PROCESSES = Path("/proc")
 """What is written so means another file in each process."""
 
@@ -44,6 +48,9 @@ def judge_path(policy: Policy, tool: str, where: Place, kind: Kind, *, covered: 
     found = rules.first(policy.deny, where, forbid=True)
     if found is not None:
         return Verdict("deny", f"the rule {found.text} forbids {shown}.", found.text, "", touches)
+    bound = confined_path(policy, where) if kind == "change" or tool == WORKSPACE else None
+    if bound is not None and (bound.decision == "deny" or policy.mode == "bypass"):
+        return bound
     if policy.mode == "bypass":
         return ALLOWED
     if kind == "change" and policy.mode == "plan":
@@ -58,11 +65,30 @@ def judge_path(policy: Policy, tool: str, where: Place, kind: Kind, *, covered: 
         return Verdict("allow", "", named.text)
     if inside(where.real, policy.roots) and not inside(where.written, (_PROCESSES,)):
         return _inside(policy, tool, where, kind, covered=covered, touches=touches)
-    if kind == "read" and inside(where.real, policy.read_roots):
+    if kind == "read" and tool != WORKSPACE and inside(where.real, policy.read_roots):
         return ALLOWED
-    rule = "" if _too_much(policy, where) else path_rule("read" if kind == "read" else "edit", str(where.real))
-    doing = "reading" if kind == "read" else "changing"
+    rule = "" if _too_much(policy, where) else path_rule(tool if tool == WORKSPACE else "read" if kind == "read" else "edit", str(where.real))
+    doing = "working in" if tool == WORKSPACE else "reading" if kind == "read" else "changing"
     return Verdict("ask", f"{shown} is outside the workspace; {doing} it is asked.", rule, allow_flag(rule), touches)
+
+
+def confined_path(policy: Policy, where: Place) -> Verdict | None:
+    """Why an agent that is confined to a clone may not change a file, or is asked; None where that it is confined says nothing."""
+    if not policy.confined:
+        return None
+    shown = display(policy, where)
+    touches = (f"changes {shown}",)
+    if not inside(where.real, policy.roots) or inside(where.written, (_PROCESSES,)):
+        return Verdict("deny", f"{shown} is outside of {policy.cwd}, and {CLONE}.", "", "", touches)
+    if any(_GITS.fullmatch(name) for name in _names(policy, where)):
+        return Verdict("ask", f"{shown} decides where git writes, and {CLONE}.", "", "", touches)
+    return None
+
+
+def _names(policy: Policy, where: Place) -> Iterator[str]:
+    """A path from each root that it is in, else as it is; as written and where it really leads."""
+    for path in (where.written, where.real):
+        yield from [name for root in policy.roots if (name := relative(path, root)) is not None] or [str(path)]
 
 
 def _inside(policy: Policy, tool: str, where: Place, kind: Kind, *, covered: bool, touches: tuple[str, ...]) -> Verdict:
@@ -82,11 +108,7 @@ def _too_much(policy: Policy, where: Place) -> bool:
 
 def guarded(policy: Policy, where: Place) -> bool:
     """Whether a file decides how programs behave later."""
-    for path in (where.written, where.real):
-        names = [name for root in policy.roots if (name := relative(path, root)) is not None] or [str(path)]
-        if any(_GUARDED.fullmatch(name) for name in names):
-            return True
-    return False
+    return any(_GUARDED.fullmatch(name) for name in _names(policy, where))
 
 
 def display(policy: Policy, where: Place) -> str:
@@ -136,6 +158,8 @@ class _Rules:
         return None
 
     def speaks(self, rule: Rule, forbid: bool) -> bool:
+        if self.tool == WORKSPACE and not forbid:
+            return rule.tool == WORKSPACE  # that a folder may be read does not mean that somebody may work in it
         if self.kind == "read":
             return rule.tool in ("read", self.tool)
         return rule.tool in CHANGES or (forbid and rule.tool == "read" and self.tool == "edit")

@@ -50,19 +50,48 @@ _READING_PARTS = {
     "submodule": ("status",), "bisect": ("log",), "notes": ("list", "show"),
 }  # fmt: skip
 _MESSAGE = re.compile(r"-[aqsv]*m|--message")
+_CONTAINED = frozenset((
+    "add", "commit", "checkout", "switch", "restore", "reset", "rm", "mv", "branch", "tag", "stash", "merge", "rebase", "cherry-pick",
+    "revert", "apply", "am", "clean", "notes", "fetch", "pull", "update-ref", "update-index", "write-tree", "commit-tree",
+))  # fmt: skip
+"""Change nothing but the repository they stand in, and refuse paths beyond it and beyond links."""
+_FILLS_TREE = frozenset((
+    "checkout", "switch", "restore", "reset", "mv", "stash", "merge", "rebase", "cherry-pick", "revert", "apply", "am", "pull", "clone",
+    "worktree", "submodule", "read-tree", "checkout-index", "sparse-checkout",
+))  # fmt: skip
+_MAKES_ELSEWHERE = frozenset(("clone", "init", "worktree", "push", "checkout-index", "archive", "bundle", "format-patch"))
+_OUTPUTS = ("-o", "--output", "--output-directory", "--separate-git-dir", "--prefix", "--directory", "--index-output")
 _LOOKS_UP = frozenset(("--get", "--get-all", "--get-regexp", "--list", "-l", "get", "list"))
 """Of `git config`: changes nothing, but may print keys of other services."""
 _READS_ALONE = frozenset(("remote", "reflog"))
 
 
 class _Call(Struct, frozen=True):
-    """A git command line without its global options: `folder` from `-C`, `odd` the first global option that changes what runs."""
+    """A git command line without its global options: `folder` from `-C`, `odd` the first global option that changes what runs, `elsewhere`
+    the values of options that name another repository or working tree.
+    """
 
     name: str
     args: tuple[Word, ...]
     folder: str = ""
     odd: str = ""
     unknown: bool = False
+    elsewhere: tuple[Word, ...] = ()
+
+
+class Reach(Struct, frozen=True):
+    """Where a git command works. `folder` from `-C`, `elsewhere` other repositories and trees it names, `targets` what it makes or fills
+    outside of its own repository. `contained`: it is known to change nothing but the repository it stands in, `shifts`: it may leave links
+    and folders there that were not there before. `reads`: it changes nothing.
+    """
+
+    name: str
+    folder: str = ""
+    elsewhere: tuple[Word, ...] = ()
+    targets: tuple[Word, ...] = ()
+    contained: bool = False
+    shifts: bool = False
+    reads: bool = False
 
 
 def git_use(words: Sequence[Word]) -> Use:
@@ -85,6 +114,32 @@ def git_use(words: Sequence[Word]) -> Use:
     )
 
 
+def git_reach(words: Sequence[Word]) -> Reach:
+    """Where a git command works, for who must know that it stays there."""
+    call = _call(words)
+    if call.unknown:
+        return Reach("")
+    reads = not call.odd and not _runs(call) and (_only_reads(call) or _looks_up(call) or call.name in ("", "version", "help", "var"))
+    contained = call.name in _CONTAINED and not call.odd and not _runs(call) and not has_option(call.args, "", ("--unsafe-paths",))
+    return Reach(call.name, call.folder, call.elsewhere, _targets(call), contained, not reads and _shifts(call), reads)
+
+
+def _targets(call: _Call) -> tuple[Word, ...]:
+    named = [one for one in operands(_without_messages(call)) if call.name in _MAKES_ELSEWHERE]
+    if call.name == "clone":
+        named = named[1:]
+    glued = [word(text.partition("=")[2]) for one in call.args if (text := known(one) or "").startswith("--") and "=" in text]
+    outputs = [one for at, one in enumerate(call.args) if at and known(call.args[at - 1]) in _OUTPUTS]
+    urls = ("ssh://", "http://", "https://", "git://")
+    found = [*named, *option_paths(call.args), *(glued if _runs(call) or named else ()), *outputs]
+    return tuple(word(one.text.removeprefix("file://")) if one.text else one for one in found if not (one.text or "").startswith(urls))
+
+
+def _shifts(call: _Call) -> bool:
+    made = call.name in ("checkout", "switch") and len(call.args) == 2 and known(call.args[0]) in ("-b", "-c")
+    return call.name in _FILLS_TREE and not made
+
+
 def git_plain(words: Sequence[Word]) -> tuple[Word, ...]:
     """The command line without global options, as rules name it: `git -C x log -p` is `git log -p`."""
     call = _call(words)
@@ -93,17 +148,20 @@ def git_plain(words: Sequence[Word]) -> tuple[Word, ...]:
 
 def _call(words: Sequence[Word]) -> _Call:
     at, folder, odd = 1, "", ""
+    elsewhere: list[Word] = []
     while at < len(words):
         text = known(words[at])
         if text is None:
             return _Call("", (), unknown=True)
         if not text.startswith("-"):
-            return _Call(text, tuple(words[at + 1 :]), folder, odd)
+            return _Call(text, tuple(words[at + 1 :]), folder, odd, elsewhere=tuple(elsewhere))
         name, equals, _ = text.partition("=")
         if name == "-C" and at + 1 < len(words) and known(words[at + 1]) is not None:
             folder = posixpath.join(folder, words[at + 1].text or "")
         elif name not in _QUIET_GLOBALS and text not in ("--version", "-v"):
             odd = odd or name
+        if name in ("--git-dir", "--work-tree") or (name == "-C" and odd == "-C"):
+            elsewhere.append(word(text.partition("=")[2]) if equals else words[at + 1] if at + 1 < len(words) else word(""))
         at += 2 if name in _VALUED_GLOBALS and not equals else 1
     return _Call("version" if len(words) == 2 and words[1].text in ("--version", "-v") else "", (), folder, odd)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from agentcli.protocol.secrets import Secret
 
 STARS = "***"
 SHORTEST = 6
 """Characters a known value must have: shorter ones are words of ordinary text too."""
+
+NO_WORD = 20
+"""Characters from which a value is no ordinary word; with a digit in it, half of them."""
 
 _HINT = re.compile(r"sk-|[ps]k_(?:live|test)|AKIA|ASIA|gh[pousr]_|github_pat_|xox|glpat-|AIza|hf_|npm_|pypi-|eyJ|earer|asic |PRIVATE KEY|(?i:api[-_]?key)|://")
 """What a text must hold for one of the shapes to be there: one cheap look at most texts."""
@@ -37,10 +40,7 @@ class Redactor:
     __slots__ = ("_known",)
 
     def __init__(self, secrets: Iterable[Secret | str] = ()) -> None:
-        values = {one.reveal() if isinstance(one, Secret) else one for one in secrets}
-        told = {form for value in values if len(value.strip()) >= SHORTEST for form in (value, value.strip(), *_encoded(value.strip()))}
-        longest_first = sorted(told, key=lambda value: (-len(value), value))
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._known = _pattern(value for value in _values(secrets) if len(value.strip()) >= SHORTEST)
 
     def __call__(self, text: str) -> str:
         """`text` without the known values and without what looks like a key."""
@@ -52,6 +52,28 @@ class Redactor:
         return "Redactor()"
 
 
+def known_out(secrets: Iterable[Secret | str]) -> Callable[[str], str]:
+    """Takes these values out of what tools bring, and nothing else: files hold texts that only look like a key. A value that may be an
+    ordinary word, as placeholders for keys are (`ollama`), stays.
+    """
+    pattern = _pattern(value for value in _values(secrets) if _is_no_word(value.strip()))
+    return str if pattern is None else lambda text: pattern.sub(STARS, text)
+
+
+def _is_no_word(value: str) -> bool:
+    return len(value) >= NO_WORD or (len(value) >= NO_WORD // 2 and re.search(r"\d", value) is not None)
+
+
+def _values(secrets: Iterable[Secret | str]) -> set[str]:
+    return {one.reveal() if isinstance(one, Secret) else one for one in secrets}
+
+
+def _pattern(values: Iterable[str]) -> re.Pattern[str] | None:
+    told = {form for value in values for form in (value, value.strip(), *_encoded(value.strip()))}
+    longest_first = sorted(told, key=lambda value: (-len(value), value))
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
 def _starred(match: re.Match[str]) -> str:
     kept = match["before"] or match["named"] or match["login"] or ""
     return kept + STARS
@@ -59,7 +81,9 @@ def _starred(match: re.Match[str]) -> str:
 
 def _encoded(value: str) -> tuple[str, ...]:
     """The value as it may stand in a URL or in JSON."""
-    from json import dumps
     from urllib.parse import quote
 
-    return quote(value, safe=""), dumps(value)[1:-1]
+    import msgspec
+
+    plain = msgspec.json.encode(value).decode()[1:-1]
+    return quote(value, safe=""), plain, plain.replace("/", "\\/")

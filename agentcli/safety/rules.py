@@ -5,11 +5,14 @@ A deny outranks an ask, an ask an allow, whatever layer a rule comes from. The p
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from agentcli.protocol.errors import ToolError
 from agentcli.protocol.tools import Access
-from agentcli.safety.files import ALLOWED, BYPASS, Kind, allow_flag, judge_path, place
+from agentcli.safety.files import ALLOWED, BYPASS, CLONE, Kind, allow_flag, judge_path, place
 from agentcli.safety.patterns import Rule, parse_rule, parse_rules, split_rules
 from agentcli.safety.policy import Policy, Verdict
 from agentcli.safety.verdicts import strictest
@@ -143,28 +146,41 @@ def _globbed(rules: Iterable[Rule], kind: str, name: str) -> Rule | None:
 
 def _unknown(policy: Policy, tool: str) -> Verdict:
     """A tool that does not say what it touches: of a server, of a program that uses the library."""
-    if policy.mode == "bypass":
+    if policy.mode == "bypass" and not policy.confined:
         return ALLOWED
     allowed = next((rule for rule in policy.allow if rule.names(tool)), None)
     if allowed is not None and policy.mode != "plan":
         return Verdict("allow", "", allowed.text)
     rule = "" if policy.mode == "plan" else tool
     flag = "--permission-mode default" if policy.mode == "plan" else allow_flag(rule)
-    return Verdict("ask", f"what {tool} touches is not known.", rule, flag, (f"calls {tool}",))
+    why = f", and {CLONE}" if policy.confined else ""
+    return Verdict("ask", f"what {tool} touches is not known{why}.", rule, flag, (f"calls {tool}",))
 
 
 def _glob(rule: Rule, policy: Policy) -> Iterator[str]:
     pattern = rule.pattern
     if pattern.startswith("~"):
-        import os
-
         pattern = os.path.expanduser(pattern)  # noqa: PTH111
     if pattern.startswith("./"):
-        yield pattern[1:]
-    elif pattern.startswith("/"):
-        yield pattern
-        for root in policy.roots:
-            if pattern.startswith(f"{root}/"):
-                yield pattern[len(str(root)) :]
+        anchored = pattern[1:]
+    elif pattern.startswith("/") or ("/" in pattern.rstrip("/") and not pattern.startswith("**/")):
+        anchored = f"/{pattern.lstrip('/')}"
     else:
-        yield pattern if "/" not in pattern.rstrip("/") or pattern.startswith("**/") else f"/{pattern}"
+        yield pattern
+        return
+    yield anchored
+    for root in policy.roots:
+        if anchored.startswith(f"{root}/"):
+            yield anchored[len(str(root)) :]
+        yield from _behind_links(anchored, root)
+    yield from _behind_links(anchored, Path("/"))
+
+
+def _behind_links(pattern: str, base: Path) -> Iterator[str]:
+    """The same files by the real path of the folders that a pattern names, where links lead elsewhere."""
+    parts = [part for part in pattern.split("/") if part]
+    wild = next((at for at, part in enumerate(parts) if re.search(r"[*?\[\\]", part)), len(parts))
+    named = base.joinpath(*parts[:wild])
+    real = Path(os.path.realpath(named))
+    if real != named:
+        yield "/".join([re.sub(r"([*?\[\\])", r"\\\1", str(real)), *parts[wild:]])

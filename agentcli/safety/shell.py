@@ -290,6 +290,10 @@ class _Reader:
         extra: list[Word] = []
         for node in nodes:
             self.expansions(node, at)
+            if node.type == "heredoc_redirect":
+                inner, words = self.redirects([child for child in node.children if child.type == "file_redirect"], at)
+                opened += inner
+                extra += words
             if node.type != "file_redirect":
                 continue
             sign = next(child.type for child in node.children if not child.is_named)
@@ -311,10 +315,10 @@ class _Reader:
             if node.type != "heredoc_redirect":
                 continue
             for child in node.children:
-                if child.type in ("heredoc_start", "heredoc_body", "heredoc_end", "comment") or not child.is_named:
-                    continue
+                if child.type in ("heredoc_start", "heredoc_body", "heredoc_end", "comment", "file_redirect") or not child.is_named:
+                    continue  # a redirection is read with those of the command
                 if child.type in _REDIRECTS or child.type in _VALUES:
-                    raise NotUnderstood("words or redirections after the start of a heredoc")
+                    raise NotUnderstood("words after the start of a heredoc")
                 start = either(flow)
                 inner = self.statement(child, start)
                 flow = (union(start, inner[0]), union(start, inner[1]))

@@ -26,6 +26,6 @@ def strictest(verdicts: Iterable[Verdict]) -> Verdict:
     rule = "" if "" in rules else ", ".join(rules)
     more = f" And {len(reasons) - 1} more such point{'s' * (len(reasons) > 2)}." if len(reasons) > 1 else ""
     suggestions = {verdict.suggestion for verdict in asked}
-    suggestion = suggestions.pop() if len(suggestions) == 1 else allow_flag(rule)
+    suggestion = "" if "" in suggestions else suggestions.pop() if len(suggestions) == 1 else allow_flag(rule)
     touches = tuple(dict.fromkeys(touch for verdict in asked for touch in verdict.touches))
     return Verdict("ask", reasons[0] + more, rule, suggestion, touches)

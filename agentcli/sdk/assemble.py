@@ -26,12 +26,13 @@ from agentcli.engine.history import fold
 from agentcli.engine.loop import Setup
 from agentcli.engine.prompt import PromptFacts, build, find_instructions
 from agentcli.protocol.errors import UsageError
-from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, PermissionMode, SessionStarted
+from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, Notice, PermissionMode, SessionStarted
 from agentcli.protocol.messages import Message
 from agentcli.protocol.models import ModelRef, ModelSpec
 from agentcli.protocol.names import nearest
 from agentcli.protocol.tools import Tool
 from agentcli.providers.registry import Resolved
+from agentcli.safety.redact import known_out
 from agentcli.safety.rules import Policy, Rule, parse_rule, parse_rules
 from agentcli.sdk.bus import Bus
 from agentcli.sdk.parts import MAIN, Parts
@@ -139,6 +140,7 @@ def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus) -> Kit:
         fallback_models=tuple(options.fallback_models),
         subagent_model=options.subagent_model or own,
         pins=dict(options.workers),
+        redact=known_out(config.secrets(environment.PROVIDER_KEYS)),
     )
 
 
@@ -244,6 +246,9 @@ def _at_effort(resolved: Resolved, effort: str) -> Resolved:
 def _choose_tools(tools: Sequence[Tool[Any]], options: Wanted) -> tuple[Tool[Any], ...]:
     """`tools` limits what there is; a bare name among the disallowed takes a tool away altogether. Raises UsageError for unknown names."""
     names = [tool.name for tool in tools]
+    twice = next((name for name in names if names.count(name) > 1), "")
+    if twice:
+        raise UsageError(f"two tools are called '{twice}'.", hint="Give your own another name.")
     for wanted in options.tools or ():
         if wanted not in names:
             raise UsageError(f"no tool '{wanted}'; nearest: {', '.join(nearest(wanted, tuple(names)))}.")
@@ -261,7 +266,7 @@ def _parts(agent: AsyncAgent, options: Wanted, kit: Kit, bus: Bus, orchestrator:
         models=node.model,
         tools=[tool for tool in kit.tools if tool.name in node.tool_names],
         gate=node.gate,
-        place=Place(MAIN, kit.cwd, kit.roots, kit.scratch, kit.child_env),
+        place=Place(MAIN, kit.cwd, kit.roots, kit.scratch, kit.child_env, redact=kit.redact),
         emit=node.emit,
         system=build(facts),
         limits=kit.limits.run,
@@ -278,11 +283,22 @@ def _parts(agent: AsyncAgent, options: Wanted, kit: Kit, bus: Bus, orchestrator:
         history=history,
         file=past.file,
         notices=(*agent.config.warnings, *past.problems, *orchestrator.roster.warnings),
-        prepare=lambda: fetch_weights(agent, node.model.active.spec),
+        prepare=lambda: _prepare(agent, kit, node),
         resumed=bool(past.envelopes),
         on_approval=options.on_approval,
         output_schema=options.output_schema,
     )
+
+
+async def _prepare(agent: AsyncAgent, kit: Kit, node: Node) -> None:
+    """Before the first run: work that killed workers left is saved, weights are fetched. Raises AgentError where these cannot be had."""
+    sessions = kit.scratch.parent
+    if sessions.is_dir():
+        from agentcli.agents.leftovers import save_leftovers
+
+        for line in await save_leftovers(sessions, kit.scratch):
+            kit.publish(MAIN, Notice(level="warning", text=line))
+    await fetch_weights(agent, node.model.active.spec)
 
 
 async def fetch_weights(agent: AsyncAgent, spec: ModelSpec) -> None:

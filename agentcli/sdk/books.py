@@ -21,16 +21,21 @@ def root_of(agent_id: str) -> str:
     return "/".join(agent_id.split("/", 2)[:2])
 
 
-class _Part(Tally):
+class PartTally(Tally):
     """A tally whose main agent's calls are all kept: services repeat call ids from one answer to the next."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.broken_off = ""
+        """What the last answer said before it failed; "" where it did not."""
         self._made: list[ToolCall] = []
 
     def _replied(self, agent: AgentTally, event: Replied) -> None:
         super()._replied(agent, event)
-        if agent is self.main and event.failure is None:
+        if agent is not self.main:
+            return
+        self.broken_off = event.message.text() if event.failure else ""
+        if event.failure is None:
             self._made += event.message.calls()
 
     @property
@@ -38,7 +43,7 @@ class _Part(Tally):
         return tuple(self._made)
 
 
-class RunTally(_Part):
+class RunTally(PartTally):
     """The main agent and the workers that it started in this run; not those that a program or a person started meanwhile."""
 
     def __init__(self) -> None:
@@ -54,7 +59,7 @@ class RunTally(_Part):
         super().feed(envelope)
 
 
-class WorkerTally(_Part):
+class WorkerTally(PartTally):
     """One worker in the place of the main agent, and all below it."""
 
     def __init__(self, root: str) -> None:

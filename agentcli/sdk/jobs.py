@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -50,19 +49,25 @@ async def one(session: Delegating, spec: TaskSpec) -> Result:
 
 
 async def started(session: Delegating, spec: TaskSpec) -> AgentResult:
-    """Starts one worker, which the session holds on to until it is over."""
+    """Starts one worker, which keeps the session busy until it is over. Raises AgentError where it cannot start."""
     tree = session.tree
-    node = await session.work(lambda: tree.spawn(tree.main, as_work(spec)))
+    placed: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
 
-    async def wait() -> None:
+    async def job() -> None:
+        node = await tree.spawn(tree.main, as_work(spec))
+        placed.set_result(node)
         await tree.join(tree.main, [node])
 
-    async def hold() -> None:
-        with contextlib.suppress(AgentError):  # the session was cancelled or closed, and the worker was told so
-            await session.work(wait)
-
-    session.keep(hold())
-    return session.orchestrator.view(node)
+    task = session.beside(job)
+    either: tuple[asyncio.Future[Any], ...] = (task, placed)
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if not placed.done():
+        await session.settled(task)
+    return session.orchestrator.view(placed.result())
 
 
 async def side_by_side(

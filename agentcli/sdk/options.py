@@ -190,7 +190,8 @@ def _by_name(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _as_usage(kind: type[BaseModel], error: ValidationError) -> UsageError:
-    first = error.errors()[0]
+    found = error.errors()
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a misspelt field is missing as well
     field = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         return _unknown(kind, str(first["loc"][-1]))

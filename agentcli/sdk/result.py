@@ -11,11 +11,12 @@ from agentcli.protocol.errors import AgentError, OutputInvalid, ProviderError
 from agentcli.protocol.events import AgentState, Failure, RunStatus
 from agentcli.protocol.messages import ToolCall
 from agentcli.protocol.models import ModelUse, Usage, added_cost
-from agentcli.sdk.tally import AgentTally, Tally
+from agentcli.sdk.tally import AgentTally
 
 if TYPE_CHECKING:
     from agentcli.agents.tree import Ended
     from agentcli.engine.loop import Outcome
+    from agentcli.sdk.books import PartTally
     from agentcli.sdk.options import OutputSchema
 
 
@@ -177,12 +178,12 @@ class TeamResult(_Printed):
 # --- how they are made ---
 
 
-def run_result(tally: Tally, outcome: Outcome, schema: OutputSchema | None) -> Result:
+def run_result(tally: PartTally, outcome: Outcome, schema: OutputSchema | None) -> Result:
     """Of a run of the main agent."""
     structured, misfit = fitted(schema, outcome.structured)
     failure = outcome.failure or misfit
     return Result(
-        text=outcome.text,
+        text=(tally.broken_off if failure else "") or outcome.text,
         status=outcome.status if failure is outcome.failure else "error",
         session_id=tally.session_id,
         model=outcome.model or tally.main.model,
@@ -198,17 +199,17 @@ def run_result(tally: Tally, outcome: Outcome, schema: OutputSchema | None) -> R
     )
 
 
-def unbegun_result(tally: Tally, error: AgentError) -> Result:
+def unbegun_result(tally: PartTally, error: AgentError) -> Result:
     """Of a run that ended before its loop could say how."""
     return Result(text=tally.text, status="error", session_id=tally.session_id, model=tally.main.model, failure=failure_of(error))
 
 
-def worker_result(ended: Ended, tally: Tally | None, schema: OutputSchema | None) -> Result:
+def worker_result(ended: Ended, tally: PartTally | None, schema: OutputSchema | None) -> Result:
     """Of a worker; `tally` is its own and its workers', None where it never started."""
     structured, misfit = fitted(schema, ended.structured)
     failure = ended.failure or misfit
     return Result(
-        text=ended.text,
+        text=(tally.broken_off if tally and failure else "") or ended.text,
         status=_status(ended, failure),
         session_id=tally.session_id if tally else "",
         model=ended.use,

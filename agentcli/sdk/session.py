@@ -7,8 +7,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from agentcli.agents.admission import check_budget
-from agentcli.agents.spec import INHERIT
 from agentcli.engine.loop import Loop, Outcome
 from agentcli.engine.stream import failure_of
 from agentcli.protocol.commands import (
@@ -30,20 +28,16 @@ from agentcli.protocol.errors import AgentError, Interrupted, SessionBusy, Sessi
 from agentcli.protocol.events import (
     ApprovalAsked,
     Envelope,
-    ModeChanged,
-    ModelChanged,
     Notice,
     SessionStarted,
     UserSubmitted,
 )
 from agentcli.protocol.messages import Message, UserMessage, user_text
-from agentcli.protocol.models import ModelRef
 from agentcli.protocol.tools import Tool
-from agentcli.providers.registry import Resolved
-from agentcli.safety.rules import parse_rules
 from agentcli.sdk.approving import decide
 from agentcli.sdk.books import LiveTally
 from agentcli.sdk.bus import Bus
+from agentcli.sdk.choices import Choosing
 from agentcli.sdk.orchestrator import AsyncAgentOrchestrator
 from agentcli.sdk.parts import MAIN, Parts
 from agentcli.sdk.result import AgentResult, error_of, json_schema
@@ -57,7 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncSession(Talking, Delegating):
+class AsyncSession(Talking, Delegating, Choosing):
     """Opened by `AsyncAgent.session`; used from one event loop. Of the conversation one call at a time: the second raises SessionBusy."""
 
     def __init__(self, parts: Parts, on_closed: Callable[[AsyncSession], None] | None = None) -> None:
@@ -102,10 +96,20 @@ class AsyncSession(Talking, Delegating):
         Raises:
             SessionBusy, SessionClosed, StorageError: the run could not begin. AgentError: its model could not be made ready.
         """
+        return await self.landed(self.launch(message, output_schema))
+
+    def launch(self, message: str | UserMessage, output_schema: OutputSchema | None = None) -> asyncio.Task[Outcome]:
+        """Begins a run; `landed` waits for its end. Raises SessionBusy, SessionClosed, StorageError."""
         self._begin()
         said = user_text(message) if isinstance(message, str) else message
         self._runs += 1
-        task = self._task = asyncio.create_task(self._converse(said, output_schema), name=f"{self.id} run")
+        self._loop.outcome = None
+        self._task = asyncio.create_task(self._converse(said, output_schema), name=f"{self.id} run")
+        self._task.add_done_callback(self._over)
+        return self._task
+
+    async def landed(self, task: asyncio.Task[Outcome]) -> Outcome:
+        """The outcome of a run. Raises AgentError: it ended before its loop could say how."""
         try:
             return await task
         except asyncio.CancelledError:
@@ -115,9 +119,10 @@ class AsyncSession(Talking, Delegating):
             if self._loop.outcome is None:
                 raise error_of(failure_of(ending)) from None
             return self._loop.outcome
-        finally:
-            self._task = None
-            self._sync()
+
+    def _over(self, _: object) -> None:
+        self._task = None
+        self._sync()
 
     async def work(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Runs workers for a program or a face, beside the conversation: nothing of it enters the session's history.
@@ -125,9 +130,18 @@ class AsyncSession(Talking, Delegating):
         Raises:
             SessionClosed, StorageError: it could not begin. AgentError: it was interrupted, or what the job raises.
         """
+        return await self.settled(self.beside(job))
+
+    def beside(self, job: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        """Begins such work; `settled` waits for its end. Raises SessionClosed, StorageError."""
         self._begin(beside=True)
         task = asyncio.create_task(self._beside(job))
         self._jobs.add(task)
+        task.add_done_callback(self._job_over)
+        return task
+
+    async def settled(self, task: asyncio.Task[T]) -> T:
+        """What such work gave. Raises AgentError."""
         try:
             return await task
         except asyncio.CancelledError:
@@ -135,9 +149,10 @@ class AsyncSession(Talking, Delegating):
             if ending is None or not task.cancelled():
                 raise
             raise error_of(failure_of(ending)) from None
-        finally:
-            self._jobs.discard(task)
-            self._sync()
+
+    def _job_over(self, task: asyncio.Task[Any]) -> None:
+        self._jobs.discard(task)
+        self._sync()
 
     async def cancel(self) -> None:
         """Ends what runs, the answer and all workers, and waits until it has; whoever waits for it gets Interrupted. Nothing where nothing runs."""
@@ -186,52 +201,13 @@ class AsyncSession(Talking, Delegating):
             case PinModel(worker=worker, model=model):
                 self.pin_model(worker, model)
             case SetEffort(effort=effort):
-                self._set_effort(effort)
+                self.set_effort(effort)
             case SetMode(mode=mode):
-                gate = self._parts.node.gate
-                gate.policy = self.kit.policy = gate.policy.with_mode(mode)
-                self._parts.bus.publish(MAIN, ModeChanged(mode=mode))
+                self.set_mode(mode)
             case Submit():
                 raise UsageError("Submit is a run: use send, run or stream.")
             case Background():
                 raise UsageError("nothing runs that could go on in the background.")
-
-    def use_model(self, name: str) -> None:
-        """The session's model from its next model call on. Raises UnknownModel."""
-        self._switch(self.kit.catalogue.resolve(name), name)
-
-    def pin_model(self, worker: str, name: str) -> None:
-        """A worker's model for this session; `subagents` sets the default of all, an empty name lifts the pin. Raises UnknownModel."""
-        if name and name != INHERIT:
-            self.kit.catalogue.resolve(name)
-        if worker == "subagents":
-            self.kit.subagent_model = name
-        elif name:
-            self.kit.pins[worker] = name
-        else:
-            self.kit.pins.pop(worker, None)
-
-    def add_rule(self, effect: Literal["allow", "ask", "deny"], text: str) -> None:
-        """A permission rule (or several, parted by commas) for this session and all its agents. Raises ConfigError for one that is none."""
-        rules = parse_rules(text)
-        given = {effect: rules}
-        self.kit.policy = self.kit.policy.with_rules(**given)
-        for node in self.tree.main.walk():
-            node.gate.policy = node.gate.policy.with_rules(**given)
-
-    def _set_effort(self, effort: str) -> None:
-        active = self._parts.node.model.active
-        if effort not in active.spec.effort:
-            raise UsageError(f"{active.ref} has no effort '{effort}'; its levels: {', '.join(active.spec.effort) or 'none'}.")
-        ref = ModelRef(active.ref.provider, active.ref.id, effort)
-        self._switch(Resolved(active.spec, ref), str(ref))
-
-    def _switch(self, resolved: Resolved, name: str) -> None:
-        check_budget(self.kit, resolved.spec)
-        active = self.kit.activate(resolved, name, "command")
-        self.start()
-        self._parts.node.model.switch(active)
-        self._parts.bus.publish(MAIN, ModelChanged(model=active.use))
 
     def notice(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
         """Tells the person something, in one line."""
@@ -355,7 +331,6 @@ class AsyncSession(Talking, Delegating):
             self.tree.begin()
 
     async def _converse(self, message: UserMessage, schema: OutputSchema | None) -> Outcome:
-        self._loop.outcome = None
         await self._prepare()
         self._parts.setup.output_schema = json_schema(schema or self.output_schema)
         return await self._loop.run(message, f"run-{self._runs}")
@@ -371,9 +346,13 @@ class AsyncSession(Talking, Delegating):
                 await self._parts.prepare()
                 self._parts.prepare = None
 
-    def _check_free(self, *, beside: bool) -> None:
+    def check_open(self) -> None:
+        """Raises SessionClosed after close."""
         if self._closed:
             raise SessionClosed("the session is closed.", hint="Open another with agent.session(...).")
+
+    def _check_free(self, *, beside: bool) -> None:
+        self.check_open()
         if self._task is not None and not beside:
             raise SessionBusy("the session is already running a call.", hint="Wait for it, or open another session.")
 

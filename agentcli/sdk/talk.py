@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING
 
 from agentcli.protocol.errors import AgentError
@@ -16,7 +16,7 @@ from agentcli.sdk.result import Result, error_of, run_result, unbegun_result
 if TYPE_CHECKING:
     from agentcli.engine.loop import Outcome
     from agentcli.protocol.messages import UserMessage
-    from agentcli.sdk.bus import Bus
+    from agentcli.sdk.bus import Bus, Listener
     from agentcli.sdk.options import OutputSchema
 
 
@@ -30,7 +30,10 @@ class Talking(ABC):
     def bus(self) -> Bus: ...
 
     @abstractmethod
-    async def drive(self, message: str | UserMessage, *, output_schema: OutputSchema | None = None) -> Outcome: ...
+    def launch(self, message: str | UserMessage, output_schema: OutputSchema | None = None) -> asyncio.Task[Outcome]: ...
+
+    @abstractmethod
+    async def landed(self, task: asyncio.Task[Outcome]) -> Outcome: ...
 
     async def send(self, message: str | UserMessage, *, output_schema: OutputSchema | None = None) -> Result:
         """One message and all that follows, until the model has answered.
@@ -42,14 +45,12 @@ class Talking(ABC):
             AgentError: the run failed or was cancelled; its `result` holds what there is.
         """
         tally = RunTally()
-        leave = self.bus.listen(tally.feed)
-        try:
-            outcome = await self.drive(message, output_schema=output_schema)
-        except AgentError as error:
-            error.result = unbegun_result(tally, error)
-            raise
-        finally:
-            leave()
+        with listening(self.bus, tally.feed):
+            try:
+                outcome = await self.landed(self.launch(message, output_schema))
+            except AgentError as error:
+                error.result = unbegun_result(tally, error)
+                raise
         result = run_result(tally, outcome, output_schema or self.output_schema)
         if result.failure is None:
             return result
@@ -72,17 +73,25 @@ class Talking(ABC):
         """
         tally = RunTally()
         queue: asyncio.Queue[Envelope | None] = asyncio.Queue()
-        leaves = [self.bus.listen(tally.feed), self.bus.listen(queue.put_nowait)]
-        driving = asyncio.create_task(self.drive(message, output_schema=output_schema))
-        driving.add_done_callback(lambda _: queue.put_nowait(None))
-        try:
-            while (envelope := await queue.get()) is not None:
-                yield envelope
-            yield run_result(tally, await driving, output_schema or self.output_schema)
-        finally:
-            for leave in leaves:
-                leave()
-            if not driving.done():
-                driving.cancel()
-                with contextlib.suppress(AgentError, asyncio.CancelledError):
-                    await driving
+        with listening(self.bus, tally.feed, queue.put_nowait):
+            run = self.launch(message, output_schema)
+            run.add_done_callback(lambda _: queue.put_nowait(None))
+            try:
+                while (envelope := await queue.get()) is not None:
+                    yield envelope
+                yield run_result(tally, await self.landed(run), output_schema or self.output_schema)
+            finally:
+                if not run.done():
+                    run.cancel()
+                    with contextlib.suppress(AgentError, asyncio.CancelledError):
+                        await run
+
+
+@contextlib.contextmanager
+def listening(bus: Bus, *listeners: Listener) -> Iterator[None]:
+    leaves = [bus.listen(listener) for listener in listeners]
+    try:
+        yield
+    finally:
+        for leave in leaves:
+            leave()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from agentcli.protocol.errors import UsageError
 
 if TYPE_CHECKING:
+    import asyncio
     from typing import Unpack
 
     from agentcli.agents.orchestrator import Orchestrator
@@ -41,7 +42,10 @@ class Delegating(ABC):
     async def work(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
 
     @abstractmethod
-    def keep(self, work: Coroutine[Any, Any, None]) -> None: ...
+    def beside(self, job: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]: ...
+
+    @abstractmethod
+    async def settled(self, task: asyncio.Task[T]) -> T: ...
 
     @overload
     async def task(
@@ -137,7 +141,7 @@ class Delegating(ABC):
         from agentcli.agents.team import TeamPlan
         from agentcli.sdk import jobs
 
-        if not goal.strip() or min(workers, max_rounds, max_steps or 1) < 1:
+        if not goal.strip() or min(workers, max_rounds, 1 if max_steps is None else max_steps) < 1:
             raise UsageError("a team needs a goal, and workers, max_rounds and max_steps of at least 1.")
         plan = TeamPlan(
             goal=goal,

@@ -22,6 +22,8 @@ PROVIDER_KEYS = frozenset({
 
 NO_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 
+SHELL_START = ("BASH_ENV", "CDPATH", "ENV")
+"""What a shell that is no person's runs first, and where its `cd` may lead: a command is judged as if there were neither."""
 FORCES_COLOUR = ("FORCE_COLOR", "CLICOLOR_FORCE")
 """Would put escape codes into output that no terminal reads."""
 
@@ -67,10 +69,10 @@ def start_lean() -> None:
 def child_env(secrets: Iterable[str] = ()) -> dict[str, str]:
     """The environment for a child process: ours, made non-interactive, without providers' keys.
 
-    `secrets` names more variables to leave out: those that the config reads keys from. The rule goes by name alone: `PROVIDER_KEYS`
-    and `secrets` go, everything else stays.
+    `secrets` names more variables to leave out: those that the config reads keys from. The rule goes by name alone: `PROVIDER_KEYS`,
+    `secrets` and what steers a shell or colours its output go, everything else stays.
     """
-    hidden = PROVIDER_KEYS.union(secrets, FORCES_COLOUR, (NO_PLUGINS,) if os.environ.get(NO_PLUGINS) == "__all__" else ())
+    hidden = PROVIDER_KEYS.union(secrets, FORCES_COLOUR, SHELL_START, (NO_PLUGINS,) if os.environ.get(NO_PLUGINS) == "__all__" else ())
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     return kept | NON_INTERACTIVE
 

@@ -7,11 +7,13 @@ so), `{a,b}` is either, a backslash takes the next character literally.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
 from agentcli.protocol.errors import ToolError
+from agentcli.safety.paths import FOLDS_CASE
 
 MOST = 256
 """Patterns that braces may stand for."""
@@ -69,6 +71,40 @@ def filtering(pattern: str, folder: str = "") -> Glob:
     if pattern.strip().startswith("!"):
         return Glob(lambda path: not within(path), (), hidden=False)
     return Glob(within, found.names, found.hidden)
+
+
+def below(denied: Iterable[str], folder: Path, roots: Sequence[Path]) -> tuple[str, ...]:
+    """Gitignore-like globs that hold from the `roots` (or, with a leading slash, the file system's), as ripgrep reads them in `folder`, a
+    real path: braces and all that is special to it alone made plain."""
+    found: list[str] = []
+    for pattern in denied:
+        text = re.sub(r"(?<!\\)([{}])", r"[\1]", pattern.rstrip("/") or "/")
+        if not text.startswith("/"):
+            found.append(text)
+            continue
+        parts = [part for part in text.split("/") if part]
+        for base in (*roots, Path("/")):
+            if folder.is_relative_to(base):
+                found += ["/" + "/".join(rest) for rest in _beyond(parts, folder.relative_to(base).parts)]
+            elif base.is_relative_to(folder):
+                found.append("/" + "/".join([*map(_plain, base.relative_to(folder).parts), *parts]))
+    return tuple(dict.fromkeys(found))
+
+
+def _beyond(parts: Sequence[str], folders: Sequence[str]) -> Iterator[Sequence[str]]:
+    """What is left of a pattern below folders that its beginning matches; of one that ends there, all that is below."""
+    if not folders or not parts:
+        yield parts or ["**"]
+    elif parts[0] == "**":
+        if len(parts) > 1:
+            yield from _beyond(parts[1:], folders)
+        yield from _beyond(parts, folders[1:])
+    elif re.fullmatch(_name_regex(parts[0]), folders[0], re.DOTALL | re.IGNORECASE if FOLDS_CASE else re.DOTALL):
+        yield from _beyond(parts[1:], folders[1:])
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"([*?\[\]{}\\!])", r"\\\1", name)
 
 
 def _spread(pattern: str) -> list[str]:

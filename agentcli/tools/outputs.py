@@ -25,6 +25,7 @@ SHOW_AT_MOST = 8_000
 """Characters of one update: of a flood only the end can be seen anyway."""
 FILE_LIMIT = 64 * 1024 * 1024
 """Bytes saved of one output: a command gone wild must not fill the disk."""
+LONGEST_KEY = 4_096
 NOTE_ROOM = 500
 """Characters of the limit that are left to the notes."""
 
@@ -133,6 +134,7 @@ class Saved:
         self._held = bytearray()
         self._file: BinaryIO | None = None
         self._size = 0
+        self._pending = b""
         self._problem = ""
         self.path: Path | None = None
 
@@ -142,7 +144,7 @@ class Saved:
         if self.path is None:
             self._held += piece
             return
-        self._write(piece)
+        self._write(self._without_keys(piece))
 
     def save(self) -> None:
         if self.path is not None or self._problem:
@@ -153,7 +155,7 @@ class Saved:
             self._problem = error.message if isinstance(error, StorageError) else str(error.strerror)
             return
         held, self._held = bytes(self._held), bytearray()
-        self._write(held)
+        self.add(held)
 
     def note(self) -> str:
         """Where the whole is, in words."""
@@ -166,11 +168,21 @@ class Saved:
     def close(self) -> None:
         if self._file is None:
             return
+        self._write(self._pending)
         file, self._file = self._file, None
         try:
             file.close()
         except OSError as error:
             self._problem = self._problem or str(error.strerror)
+
+    def _without_keys(self, piece: bytes) -> bytes:
+        """What can be written so far: the last bytes are held back, for a key may begin in them. Keys are ASCII, so any bytes will do."""
+        if self._ctx.redact is str:
+            return piece
+        text = self._ctx.redact((self._pending + piece).decode("latin-1")).encode("latin-1")
+        at = max(len(text) - LONGEST_KEY, 0)
+        self._pending = text[at:]
+        return text[:at]
 
     def _created(self) -> BinaryIO:
         """A new file, numbered on where an earlier run of the session or another agent has written some."""

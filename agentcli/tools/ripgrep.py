@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from agentcli.protocol.errors import ToolError, UsageError
 from agentcli.protocol.tools import ToolContext
+from agentcli.safety.paths import FOLDS_CASE
 from agentcli.system import processes
-from agentcli.tools import files
+from agentcli.tools import files, globs
 
 TIME_LIMIT_S = 30.0
 OUTPUT_LIMIT = 16_000_000
@@ -31,7 +32,8 @@ class Found(Struct, frozen=True):
 async def search(ctx: ToolContext, folder: Path, words: Sequence[str], *, names: Sequence[str] = (), hidden: bool = False) -> Found:
     """Runs ripgrep in a folder; paths come out as `./…`. That nothing matches is no error. `names`: only files of these name patterns.
 
-    They go as a file type: ripgrep's own `--glob` would bring ignored files back. A type brings hidden ones back: see `is_hidden`.
+    They go as a file type: ripgrep's own `--glob` would bring ignored files back. A type brings hidden ones back: see `is_hidden`. What
+    `ctx.denied` names stays out, whatever else is asked for: of ripgrep's globs the last one holds.
 
     Raises:
         ToolError: `no_ripgrep`; `bad_pattern`, with ripgrep's own words, where it refuses the pattern or the type.
@@ -41,6 +43,7 @@ async def search(ctx: ToolContext, folder: Path, words: Sequence[str], *, names:
         argv += ["--type-add", f"wanted:{name}"]
     argv += ["--type", "wanted"] if names else []
     argv += ["--hidden", "--glob", "!.git"] if hidden else []
+    argv += [word for glob in globs.below(ctx.denied, folder, ctx.roots) for word in ("--iglob" if FOLDS_CASE else "--glob", f"!{glob}")]
     try:
         done = await processes.run([*argv, *words], cwd=folder, env=ctx.child_env, timeout_s=TIME_LIMIT_S, max_output=OUTPUT_LIMIT)
     except UsageError as error:

@@ -157,12 +157,12 @@ class Approval:
 
     def lines(self, width: int, height: int) -> list[Line]:
         """The question within `height` lines; of a detail that is longer, what fits (the whole was printed above)."""
-        detail = self.detail_lines(width)
-        about, keys = self._about(width), self._keys(width)
-        room = max(1, height - 1 - len(about) - len(keys))
+        detail, keys = self.detail_lines(width), self._keys(width)
+        about = self._about(width)[: max(0, height - 2 - len(keys))]
+        room = max(0, height - 1 - len(about) - len(keys))
         if len(detail) > room:
-            detail = [*detail[: room - 1], [("dim", f"  … {len(detail) - room + 1} more lines; all of it is printed above")]]
-        return [self._title(width), *detail, *about, *keys]
+            detail = [*detail[: max(0, room - 1)], [("dim", f"  … {len(detail) - room + 1} more lines; all of it is printed above")]][:room]
+        return [self._title(width), *detail, *about, *keys][-max(1, height) :]
 
     def fits(self, width: int, height: int) -> bool:
         """Whether nothing of the detail would be left out."""

@@ -28,21 +28,27 @@ app.add_typer(local, name="local", invoke_without_command=True)
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="This config file; naming it trusts it.")]
 Cwd = Annotated[Path | None, typer.Option("-C", "--cwd", metavar="DIR", help="As seen from this folder.")]
+SessionId = Annotated[str, typer.Argument(metavar="ID", help="A session's id, or the beginning of it.")]
 
 
 @app.command()
-def models(query: Annotated[list[str] | None, typer.Argument()] = None, json: Json = False, config: Config = None, cwd: Cwd = None) -> None:
+def models(
+    query: Annotated[list[str] | None, typer.Argument(metavar="QUERY")] = None,
+    json: Json = False,
+    config: Config = None,
+    cwd: Cwd = None,
+) -> None:
     """What can be used: id, wire, context, price, tools, effort levels, key present?"""
     listing.models(listing.opened(cwd, config), " ".join(query or []), as_json=json)
 
 
 @app.command()
 def agents(
-    name: Annotated[str | None, typer.Argument()] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME")] = None,
     json: Json = False,
     config: Config = None,
     cwd: Cwd = None,
-    model: Annotated[str | None, typer.Option("-m", "--model", help="As if the session ran on this model.")] = None,
+    model: Annotated[str | None, typer.Option("-m", "--model", metavar="MODEL", help="As if the session ran on this model.")] = None,
 ) -> None:
     """Workers: definition, source file, the model each resolves to and which link decided."""
     listing.agents(listing.opened(cwd, config), listing.folder(cwd), name or "", model, as_json=json)
@@ -50,14 +56,14 @@ def agents(
 
 @app.command()
 def compare(
-    prompt: Annotated[list[str], typer.Argument(help="What each model is asked to do.")],
-    model: Annotated[list[str], typer.Option("-m", "--model", help="One of the models; give two or more.")],
+    prompt: Annotated[list[str], typer.Argument(metavar="PROMPT", help="What each model is asked to do.")],
+    model: Annotated[list[str], typer.Option("-m", "--model", metavar="MODEL", help="One of the models; give two or more.")],
     json: Json = False,
     config: Config = None,
     cwd: Cwd = None,
     permission_mode: Annotated[str, typer.Option(metavar="MODE", help="What they may do in their clones.")] = "accept-edits",
     allowed_tools: Annotated[list[str] | None, typer.Option(metavar="RULES", help="Allow without asking.")] = None,
-    max_budget_usd: Annotated[float | None, typer.Option(min=0, help="Most USD, over all.")] = None,
+    max_budget_usd: Annotated[float | None, typer.Option(min=0, metavar="USD", help="Most USD, over all.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="SECONDS", help="Most seconds for each.")] = None,
 ) -> None:
     """The same prompt on several models at once, each in a clone of its own: answers, files changed, cost, time, diffs."""
@@ -90,19 +96,19 @@ def sessions_list(
 
 
 @sessions.command("show")
-def sessions_show(session_id: str) -> None:
+def sessions_show(session_id: SessionId) -> None:
     """One session as text."""
     listing.show_session(session_id)
 
 
 @sessions.command("export")
-def sessions_export(session_id: str) -> None:
+def sessions_export(session_id: SessionId) -> None:
     """One session's events, JSON lines."""
     listing.export_session(session_id)
 
 
 @sessions.command("rm")
-def sessions_remove(session_ids: list[str]) -> None:
+def sessions_remove(session_ids: Annotated[list[str], typer.Argument(metavar="ID")]) -> None:
     """Deletes sessions for good."""
     listing.remove_sessions(session_ids)
 
@@ -116,7 +122,10 @@ def config_default(context: typer.Context) -> None:
 
 @config.command("show")
 def config_show(json: Json = False, config: Config = None, cwd: Cwd = None) -> None:
-    """Every value, the layer and the line it came from; secrets as stars."""
+    """Every value and where it came from.
+
+    The layer, the file and the line; secrets as stars.
+    """
     listing.show_config(listing.opened(cwd, config), as_json=json)
 
 
@@ -126,20 +135,29 @@ def config_check(
     config: Config = None,
     cwd: Cwd = None,
 ) -> None:
-    """All that is wrong, with file, line and column; exit code 2 where something is."""
+    """All that is wrong, by file, line and column.
+
+    Exit code 2 where something is.
+    """
     raise typer.Exit(listing.check_config(listing.folder(cwd), config, strict=strict))
 
 
 @config.command("path")
 def config_path(config: Config = None, cwd: Cwd = None) -> None:
-    """The files that were read, nearest last, and where the person's own is looked for."""
+    """The files that were read, nearest last.
+
+    And where the person's own is looked for.
+    """
     listing.config_paths(listing.opened(cwd, config))
 
 
 @config.command("trust")
-def config_trust(folder: Annotated[Path | None, typer.Argument()] = None) -> None:
-    """Trusts what a folder's config, agents and keys say, from now on."""
-    listing.trust(folder or Path.cwd())
+def config_trust(folder: Annotated[Path | None, typer.Argument(metavar="FOLDER")] = None) -> None:
+    """Trusts a folder's config from now on.
+
+    What it says of providers, keys, workers and rules counts.
+    """
+    listing.trust(listing.folder(folder, "config trust"))
 
 
 @local.callback()
@@ -156,12 +174,14 @@ def local_list() -> None:
 
 
 @local.command("pull")
-def local_pull(name: Annotated[str | None, typer.Argument(help="A name of `local list`; the default model where left out.")] = None) -> None:
+def local_pull(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A name of `local list`; the default model where left out.")] = None,
+) -> None:
     """Fetches weights, shows size and source, checks the sha256."""
     raise typer.Exit(listing.pull(name or "", sys.stderr))
 
 
 @local.command("rm")
-def local_remove(name: str) -> None:
+def local_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Deletes weights."""
     listing.remove_weights(name)

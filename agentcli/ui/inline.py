@@ -6,8 +6,9 @@ Reaches into prompt_toolkit's renderer (3.0.52 and later), which has no public w
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from prompt_toolkit.application import Application
@@ -20,6 +21,11 @@ from agentcli.sdk.terminal import Terminal
 
 SYNC_BEGIN, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
 """Synchronized update: terminals that know it show what is between at once, others ignore it."""
+UNCHANGED = "\x1b[?25l\x1b[?7l\x1b[?7h\x1b[?25h"
+"""What is left of a redraw where nothing differs: the cursor hidden and shown again."""
+RESET = "\x1b[0m"
+_STYLE = re.compile(r"\x1b\[[\d;]*m")
+_MOTION = re.compile(r"\x1b\[\d*[ABCD]|[\r\n\b]+|\x1b\[\?\d+[hl]")
 
 
 class InlineOutput(Vt100_Output):
@@ -31,9 +37,17 @@ class InlineOutput(Vt100_Output):
     def responds_to_cpr(self) -> bool:
         return False
 
+    def show_cursor(self) -> None:
+        if not self._cursor_visible:
+            self._cursor_visible = True
+            self.write_raw("\x1b[?25h")
+
     def flush(self) -> None:
-        if not self._holding:
-            super().flush()
+        if self._holding:
+            return
+        text = compact(self._buffer)
+        self._buffer = [] if text == UNCHANGED else [text]
+        super().flush()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -42,9 +56,31 @@ class InlineOutput(Vt100_Output):
             yield
         finally:
             self._holding -= 1
-            if self._buffer and not self._holding:
-                self._buffer = [SYNC_BEGIN, *self._buffer, SYNC_END]
             self.flush()
+
+
+def compact(pieces: Iterable[str]) -> str:
+    """The same to see in fewer bytes: a style is written only where it differs from the one in force and something is drawn in it.
+
+    prompt_toolkit resets before every move and sets again after it; over sixty updates of a panel that is half of all bytes.
+    """
+    out: list[str] = []
+    now: str | None = RESET
+    wanted: str | None = None
+    for piece in pieces:
+        if _STYLE.fullmatch(piece):
+            wanted = piece
+            continue
+        if not _MOTION.fullmatch(piece):
+            if wanted is not None and wanted != now:
+                out.append(wanted)
+                now = wanted
+            if "\x1b" in piece:
+                now = None
+        out.append(piece)
+    if wanted is not None and wanted != now:
+        out.append(wanted)
+    return "".join(out)
 
 
 def inline_output(term: str) -> InlineOutput:
@@ -69,8 +105,10 @@ class InlineApplication(Application[None]):
         if self.reflow and last is not None and size is not None and columns < size.columns:
             renderer._cursor_pos = wrapped_position(last, renderer._cursor_pos, columns)
         with output.held():
+            output.write_raw(SYNC_BEGIN)
             renderer.erase(leave_alternate_screen=False)
             self._redraw()
+            output.write_raw(SYNC_END)
 
 
 def wrapped_position(screen: Screen, cursor: Point, columns: int) -> Point:

@@ -22,11 +22,11 @@ from agentcli.ui.output import Output
 from agentcli.ui.progress import download_line
 
 
-def folder(cwd: Path | None) -> Path:
+def folder(cwd: Path | None, asked_by: str = "--cwd") -> Path:
     """The folder a command looks from. Raises UsageError."""
     path = (cwd or Path()).expanduser().resolve()
     if not path.is_dir():
-        raise UsageError(f"--cwd: no such folder: {path}.")
+        raise UsageError(f"{asked_by}: no such folder: {path}.")
     return path
 
 
@@ -68,7 +68,11 @@ def _model_facts(row: overview.ModelRow) -> dict[str, Any]:
 
 
 def agents(agent: AsyncAgent, cwd: Path, name: str, model: str | None, *, as_json: bool) -> None:
-    rows = overview.agent_rows(agent, cwd, model)
+    try:
+        rows = overview.agent_rows(agent, cwd, model)
+    except UsageError as error:
+        error.hint = " ".join(part for part in (error.hint, *agent.config.warnings) if part)
+        raise
     if name:
         known = tuple(row.name for row in rows)
         rows = [row for row in rows if row.name == name]

@@ -16,10 +16,15 @@ from agentcli.protocol.errors import AgentError, Interrupted, Terminated, UsageE
 from agentcli.protocol.events import Envelope, Failure
 from agentcli.sdk.agent import AsyncAgent, Origin
 from agentcli.sdk.session import AsyncSession
+from agentcli.sdk.terminal import terminal
 from agentcli.sdk.wanted import Wanted
+from agentcli.ui.look import look_of
 from agentcli.ui.printing import OutputFormat, Sink, make_sink
 from agentcli.ui.progress import Verbosity
 from agentcli.ui.stdin import read_messages, read_prompt
+
+TOLD = "told in the result"
+"""A note on an exception that nothing more has to be said of."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class OneShot:
     input_format: str = "text"
     include_partial: bool = False
     verbosity: Verbosity = "normal"
+    color: str = "auto"
     last_message: Path | None = None
     config: Path | None = None
     bare: bool = False
@@ -65,38 +71,44 @@ def run_oneshot(shot: OneShot) -> int:
 
 
 async def _run(shot: OneShot) -> int:
-    sink: Sink | None = None
     failure: Failure | None = None
     task = asyncio.current_task()
     assert task is not None
     stop = Stop(task)
     catch_signals(stop)
+    sink = _sink(shot)
     try:
-        sink = make_sink(
-            shot.output_format,
-            sys.stdout,
-            sys.stderr,
-            include_partial=shot.include_partial,
-            verbosity=shot.verbosity,
-            last_message=shot.last_message,
-            session_id=str(shot.options.get("session_id") or ""),
-        )
         await _converse(shot, sink, stop)
     except AgentError as error:
         failure = _failure(error)
     except asyncio.CancelledError:
         failure = _failure(stop.reason or Interrupted("interrupted."))
     except BaseException as bug:
-        if sink is not None:
-            sink.finish(Failure("internal", f"{type(bug).__name__}: {bug}", 1, "Run again with --verbose and report it."))
+        sink.finish(Failure("internal", f"{type(bug).__name__}: {bug}", 1, "Run again with --verbose and report it."))
+        bug.add_note(TOLD)
         raise
-    if sink is None:
-        assert failure is not None
-        sys.stderr.write(f"agentcli: {failure.line()}\n")
-        return failure.exit_code
     if stop.reason is not None:
         failure = _failure(stop.reason)
     return sink.finish(failure)
+
+
+def _sink(shot: OneShot) -> Sink:
+    look = None if shot.color == "auto" else look_of(terminal(), shot.color)
+    return make_sink(
+        shot.output_format,
+        sys.stdout,
+        sys.stderr,
+        include_partial=shot.include_partial,
+        verbosity=shot.verbosity,
+        last_message=shot.last_message,
+        session_id=str(shot.options.get("session_id") or ""),
+        look=look,
+    )
+
+
+def refuse(error: AgentError, output_format: OutputFormat) -> int:
+    """The end of a run that could not begin: the one result, one line on stderr, and the exit code."""
+    return make_sink(output_format, sys.stdout, sys.stderr).finish(_failure(error))
 
 
 async def _converse(shot: OneShot, sink: Sink, stop: Stop) -> None:
@@ -110,7 +122,7 @@ async def _converse(shot: OneShot, sink: Sink, stop: Stop) -> None:
         options = dict(shot.options)
         if shot.json_schema:
             options["output_schema"] = read_schema(shot.json_schema)
-        session = agent.session(shot.cwd, Wanted(**options))
+        session = opened_session(agent, shot.cwd, Wanted(**options))
         stop.session = session
         session.listen(_feeding(sink, session))
         for notice in prompt.notices:
@@ -120,6 +132,15 @@ async def _converse(shot: OneShot, sink: Sink, stop: Stop) -> None:
             await _follow(shot, session)
         else:
             await session.drive(prompt.text)
+
+
+def opened_session(agent: AsyncAgent, cwd: Path, wanted: Wanted) -> AsyncSession:
+    """A session that cannot be opened says also what the config would have said at its start: often that is why."""
+    try:
+        return agent.session(cwd, wanted)
+    except UsageError as error:
+        error.hint = " ".join(part for part in (error.hint, *agent.config.warnings) if part)
+        raise
 
 
 async def _prompt(shot: OneShot) -> Any:
@@ -160,8 +181,10 @@ def read_schema(given: str) -> dict[str, Any]:
         name = given
         try:
             text = Path(given).expanduser().read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--json-schema: cannot read {given}: {error}.") from error
+        except OSError as error:
+            raise UsageError(f"--json-schema: cannot read {given}: {error.strerror or error}.") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"--json-schema: {given} is not UTF-8.", hint="Save it as UTF-8.") from error
     try:
         schema = json.loads(text)
     except ValueError as error:
@@ -195,4 +218,4 @@ def _failure(error: AgentError) -> Failure:
     return Failure(error.kind, error.message, error.exit_code, error.hint, provider, status)
 
 
-__all__ = ["OneShot", "read_schema", "run_oneshot"]
+__all__ = ["TOLD", "OneShot", "read_schema", "refuse", "run_oneshot"]

@@ -31,6 +31,8 @@ SHORT_LINKS = {"definition": "def", "subagent_model": "sub", "fallback": "fell b
 GAP = 2
 LONGEST_NAME = 28
 LONGEST_MODEL = 48
+LONGEST_DOING = 48
+LEAST_STATE = 7
 
 
 @dataclass(frozen=True)
@@ -175,11 +177,11 @@ def _drawn(
     for layout in steps(changes):
         rows = [_cells_of(worker, now, layout) for worker in shown]
         sums_row = _total(everyone, now, layout) if total else None
-        widths = _widths([*rows, sums_row] if sums_row else rows)
+        widths = _widths([*rows, sums_row] if sums_row else rows, layout)
         room = width - _taken(widths, layout)
         if room >= layout.doing:
             break
-    doing = min(max(room, 0), max((cells(row.doing) for row in rows), default=0)) if layout.doing else 0
+    doing = min(max(room, 0), LONGEST_DOING) if layout.doing else 0
     drawn = [_line(row, widths, doing) for row in rows]
     if sums_row:
         drawn.append(_total_line(sums_row, widths, doing, width))
@@ -249,13 +251,23 @@ class _Widths:
     numbers: tuple[int, ...]
 
 
-def _widths(rows: Sequence[_Cells]) -> _Widths:
+def _widths(rows: Sequence[_Cells], layout: Layout) -> _Widths:
+    numbers = zip(_least(layout), *(row.numbers for row in rows), strict=True)
     return _Widths(
         max((_both(row.name, row.label) for row in rows if row.icon), default=0),
         max((_both(row.model, row.link) for row in rows), default=0),
-        max((cells(row.state) for row in rows), default=0),
-        tuple(max(map(cells, column)) for column in zip(*(row.numbers for row in rows), strict=True)),
+        max([LEAST_STATE if layout.doing else 0, *(cells(row.state) for row in rows)]),
+        tuple(max([least, *map(cells, texts)]) for least, *texts in numbers),
     )
+
+
+def _least(layout: Layout) -> tuple[int, ...]:
+    """Room for numbers that grow, so that the columns do not move at every turn: `12 turns`, `123.4k tok`, `$0.0042`, `1m05s`."""
+    if layout.doing == 0:
+        return tuple(0 for kept in (layout.turns, layout.tokens, layout.cost, layout.time) if kept)
+    widths = (8, 10, 7, 5) if layout.units else (3, 5, 7, 3)
+    kept = (layout.turns, layout.tokens, layout.cost, layout.time)
+    return tuple(width for shown, width in zip(kept, widths, strict=True) if shown)
 
 
 def _both(left: str, right: str) -> int:
@@ -299,11 +311,11 @@ def _append_numbers(text: Text, numbers: Sequence[str], widths: _Widths) -> None
 
 
 def _total_line(row: _Cells, widths: _Widths, doing: int, width: int) -> Text:
-    """The head over the left columns, in short words or cut where it is longer, and the sums below theirs."""
+    """The head over the left columns, in short words where it is longer, and the sums below theirs, or further right than cut the head."""
     right = sum(column + GAP for column in widths.numbers)
     left = 2 + widths.name + GAP + widths.model + GAP + widths.state + (GAP + doing if doing else 0)
-    room = max(min(left, width - right), min(width - right, cells(row.name)))
-    text = Text(fitted(row.name if cells(row.name) <= room else row.label, room), DIM, no_wrap=True, end="")
+    head = row.name if cells(row.name) <= left else row.label
+    text = Text(fitted(head, min(max(left, cells(head)), width - right)), DIM, no_wrap=True, end="")
     _append_numbers(text, row.numbers, widths)
     return text
 

@@ -125,8 +125,9 @@ class Progress:
         if self._crew is None and isinstance(envelope.event, AgentSpawned):
             self._crew = self._new_crew()
         agent = self._tally.agent(envelope.agent_id)
+        limit = None if _says_what_to_do(envelope) else LONGEST_LINE
         for text in self._said(envelope, agent):
-            self._line(text)
+            self._line(text, limit)
         if self._crew is not None:
             self._crew.feed(envelope)
 
@@ -215,6 +216,17 @@ def whose(agent: AgentTally) -> str:
 
 def decided(use: ModelUse) -> str:
     return f"{use.resolved} ({use.source})"
+
+
+def _says_what_to_do(envelope: Envelope) -> bool:
+    """Denials end with the flag that would allow them and warnings with what helps: these are never cut short."""
+    match envelope.event:
+        case RunFinished():
+            return True
+        case Notice(level=level):
+            return level != "info"
+        case _:
+            return False
 
 
 def _in_its_row(envelope: Envelope) -> bool:

@@ -297,24 +297,31 @@ class Repl:
     # --- turns ---
 
     async def _run_turn(self, text: str) -> None:
-        began, failed = time.monotonic(), True
-        self._turn = asyncio.create_task(self.session.drive(text))
+        began = time.monotonic()
+        turn = self._turn = asyncio.create_task(self.session.drive(text))
         try:
-            failed = (await self._turn).failure is not None
-        except AgentError as error:
-            self.fail(error)
-        except asyncio.CancelledError:
-            if _being_cancelled():
-                raise
-            # An interrupt before the run began (while weights are fetched, say) ends only the turn.
-            self.remark("interrupted.", "warning")
+            # Waited for, not awaited: a cancel of ours must reach this task also where the turn ends well because of it.
+            await asyncio.wait((turn,))
         finally:
-            turn, self._turn, self.download = self._turn, None, None
+            self._turn, self.download = None, None
             if not turn.done():
                 turn.cancel()
                 await asyncio.wait((turn,))
             self.face.changed()
-        self._after_turn(time.monotonic() - began, failed)
+        self._after_turn(time.monotonic() - began, failed=self._failed(turn))
+
+    def _failed(self, turn: asyncio.Task[Any]) -> bool:
+        """Whether a turn ended badly; tells why where no event did."""
+        if turn.cancelled():
+            self.remark("interrupted.", "warning")
+            return True
+        error = turn.exception()
+        if error is None:
+            return turn.result().failure is not None
+        if not isinstance(error, AgentError):
+            raise error
+        self.fail(error)
+        return True
 
     def _after_turn(self, seconds: float, failed: bool) -> None:
         from agentcli.sdk.programs import git_branch
@@ -394,11 +401,6 @@ def is_command(text: str) -> bool:
     """Whether it begins with a slash command's name; a path such as /usr/bin is a message."""
     first = text.split(maxsplit=1)[0]
     return first.startswith("/") and "/" not in first[1:] and len(first) > 1
-
-
-def _being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 @contextlib.contextmanager

@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition
-from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
+from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import create_input
 from prompt_toolkit.layout import HSplit, Layout, Window
 from prompt_toolkit.layout.containers import ConditionalContainer
@@ -27,10 +27,11 @@ from prompt_toolkit.styles import Style
 from agentcli.sdk.terminal import terminal
 from agentcli.ui.approve import Approval
 from agentcli.ui.face import Told
-from agentcli.ui.inline import InlineApplication, inline_output, reflows
+from agentcli.ui.inline import SYNC_BEGIN, SYNC_END, InlineApplication, inline_output, reflows
 from agentcli.ui.keys import bindings
 from agentcli.ui.lines import Line
 from agentcli.ui.look import look_of
+from agentcli.ui.pieces import Rows, Splitter
 from agentcli.ui.prompt import MENU_ROWS, Prompt
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ STYLE = Style.from_dict({
 class InlineScreen:
     """The face of a `Repl` on a terminal that moves its cursor."""
 
-    def __init__(self, repl: Repl) -> None:
+    def __init__(self, repl: Repl, clock: Callable[[], float] = time.time) -> None:
         self.repl = repl
+        self._clock = clock
         facts = terminal()
         self.look = look_of(facts, repl.start.color)
         self._drawing: Drawing | None = None
@@ -74,15 +76,17 @@ class InlineScreen:
         self.prompt.buffer.on_text_insert += self._typed
         self._question = FormattedTextControl(self._overlay_text, focusable=True)
         self._question_window = Window(self._question, height=self._sized(lambda: len(self._overlay)), dont_extend_height=True)
-        self._live: StyleAndTextTuples = []
-        self._live_height = 0
+        self._splitter = Splitter()
+        self._live = Rows()
+        self._live_room = (0, 0)
+        self._stale = True
         self._overlay: list[Line] = []
         self._status: StyleAndTextTuples = []
         self.output = inline_output(facts.term)
         self.app = self._application(reflows(facts))
 
     def _application(self, reflow: bool) -> InlineApplication:
-        live = Window(FormattedTextControl(lambda: self._live), height=self._sized(lambda: self._live_height), dont_extend_height=True)
+        live = Window(self._live, height=self._sized(lambda: len(self._live.rows)), dont_extend_height=True)
         status = Window(FormattedTextControl(lambda: self._status), height=Dimension(min=0, max=1, preferred=1), dont_extend_height=True)
         rows = HSplit([
             Window(height=Dimension(min=0, preferred=1, max=1)),
@@ -176,15 +180,18 @@ class InlineScreen:
     def show(self) -> None:
         """Finished lines above, the rest redrawn, in one write."""
         self._print_long_question()
+        self._stale = True
         lines = self._finished()
         app: Any = self.app
         with self.output.held():
-            if lines:
-                app.renderer.erase()
-                self.output.write_raw("".join(f"{line}\r\n" for line in lines))
-            elif self._shrank():
-                app.renderer.erase()
+            if not lines and not self._shrank():
+                app._redraw()
+                return
+            self.output.write_raw(SYNC_BEGIN)
+            app.renderer.erase()
+            self.output.write_raw("".join(f"{line}\r\n" for line in lines))
             app._redraw()
+            self.output.write_raw(SYNC_END)
 
     def _print_long_question(self) -> None:
         """What is decided on is shown whole: above, once, where it does not fit below."""
@@ -229,11 +236,16 @@ class InlineScreen:
         room = max(1, size.rows - 3 - self._prompt_rows())
         self._overlay = overlay.lines(size.columns - 1, room) if overlay is not None else []
         room = max(0, room - len(self._overlay) - (MENU_ROWS if self.prompt.buffer.complete_state else 0))
-        idle = self._drawing is None and not self.repl.busy
-        lines = [] if idle else self.drawing.live(self.repl, time.time(), size.columns - 1, room)
-        self._live = _fragments(lines)
-        self._live_height = len(lines)
+        if self._stale or self._live_room != (size.columns, room):
+            self._draw_live(size.columns, room)
         self._status = self._status_line(size.columns - 1)
+
+    def _draw_live(self, columns: int, room: int) -> None:
+        """The dearest part: not for every key, only when something happened or the room changed."""
+        idle = self._drawing is None and not self.repl.busy
+        lines = [] if idle else self.drawing.live(self.repl, self._clock(), columns - 1, room)
+        self._stale, self._live_room = False, (columns, room)
+        self._live.rows = [self._splitter.pieces(line) for line in lines]
 
     def _configure(self) -> None:
         """What the config says of the keys, once it is read."""
@@ -258,7 +270,7 @@ class InlineScreen:
         self._note = ("", 0.0)
         if repl.opening:
             return [("class:dim", f"  {repl.opening} …")]
-        return _fragments([f"  {self.drawing.status(repl, width - 2)}"])
+        return [("", "  "), *self._splitter.pieces(self.drawing.status(repl, width - 2))]
 
     def _marker(self) -> StyleAndTextTuples:
         style = {"plan": "marker.plan", "bypass": "marker.bypass"}.get(self.repl.state.mode, "marker")
@@ -394,12 +406,3 @@ class InlineScreen:
 
         with set_app(self.app):
             yield
-
-
-def _fragments(lines: list[str]) -> StyleAndTextTuples:
-    """Lines with ANSI colours, as prompt_toolkit's pieces."""
-    out: StyleAndTextTuples = []
-    for at, line in enumerate(lines):
-        out += [("", "\n")] if at else []
-        out += to_formatted_text(ANSI(line)) if "\x1b" in line else [("", line)]
-    return out

@@ -42,15 +42,16 @@ class ShellRun:
             repl.face.changed()
 
         repl.face.changed()
-        self._task = asyncio.create_task(run_shell(self.line, repl.cwd, heard, repl.agent.config.key_variables))
+        task = self._task = asyncio.create_task(run_shell(self.line, repl.cwd, heard, repl.agent.config.key_variables))
         try:
-            end = await self._task
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                self._task.cancel()
-                raise
+            await asyncio.wait((task,))
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+        if task.cancelled():
             return self._print(repl, self.output, None, began)
+        end = task.result()
         return self._print(repl, end.output, end.exit_code, began)
 
     def stop(self) -> None:

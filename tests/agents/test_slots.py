@@ -63,9 +63,8 @@ async def test_one_that_is_cancelled_while_it_waits_in_line_takes_nothing() -> N
 async def test_a_parent_lends_its_slot_and_has_it_back_afterwards() -> None:
     pool, parent = Pool(Slots(1)), node()
     async with pool.slots.hold(parent):
-        async with pool.slots.lend(parent):
-            async with pool.slots.hold(node()):
-                assert not parent.holds_slot
+        async with pool.slots.lend(parent), pool.slots.hold(node()):
+            assert not parent.holds_slot
         assert parent.holds_slot
     assert await pool.free(2) == 1
 

@@ -137,7 +137,8 @@ def test_a_signal_while_a_command_runs_leaves_no_process(tmp_path: Path) -> None
 
 
 def _alive(mark: str) -> bool:
-    return any(mark in " ".join(process.info["cmdline"] or []) and "sleep" in (process.info["name"] or "") for process in psutil.process_iter(["name", "cmdline"]))
+    every = psutil.process_iter(["name", "cmdline"])
+    return any(mark in " ".join(found.info["cmdline"] or []) and "sleep" in (found.info["name"] or "") for found in every)
 
 
 def _appears(mark: str) -> bool:

@@ -83,6 +83,12 @@ def test_quirks_change_only_the_fields_they_name(quirks: Quirks, expected: dict[
     assert body == expected
 
 
+def test_an_object_of_the_extra_body_is_added_to_the_requests_own() -> None:
+    quirks = Quirks(effort_field="reasoning.effort", extra_body={"reasoning": {"exclude": True}, "provider": {"order": ["x"]}, "model": {"a": 1}})
+    body = to_wire(request(effort="low"), quirks)
+    assert (body["reasoning"], body["provider"], body["model"]) == ({"effort": "low", "exclude": True}, {"order": ["x"]}, {"a": 1})
+
+
 def test_the_system_prompt_takes_the_role_that_the_model_wants() -> None:
     body = to_wire(request(system="s"), Quirks(system_role="developer"))
     assert body["messages"][0] == {"role": "developer", "content": "s"}

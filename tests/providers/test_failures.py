@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcli.protocol.errors import ContextOverflow, ProviderError, RateLimited, Unavailable
+from agentcli.protocol.errors import AuthenticationFailed, ContextOverflow, ProviderError, RateLimited, RequestRejected, Unavailable
 from agentcli.providers.failures import LONGEST_TEXT, Said, Source, from_answer, from_object, retry_after, said_in
 
 SOURCE = Source("test", "api.example.com", ("sk-0123456789",), "Check the key.")
@@ -120,6 +120,41 @@ def test_a_rate_limit_that_speaks_of_tokens_is_no_overflow() -> None:
     said = "Rate limit reached: too many tokens per minute. See https://example.com/account/billing."
     error = from_answer(SOURCE, 429, {}, json.dumps({"error": {"message": said}}).encode())
     assert (type(error), error.retryable) == (RateLimited, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "wait"),
+    [
+        ({"message": "Please try again in 1.5s."}, 1.5),
+        ({"message": "Please try again in 20ms. Visit the page."}, 0.02),
+        ({"message": "Please try again in 20 years"}, None),
+        ({"message": "try again in 1e9s"}, None),
+        ({"message": "x", "details": [{"retryDelay": "7s"}]}, 7.0),
+        ({"message": "x", "details": [{"retryDelay": "soon"}]}, None),
+        ({"message": "x", "details": {"retryDelay": "7s"}}, None),
+        ({"message": "x", "details": [1, {"retryDelay": 7}]}, None),
+    ],
+    ids=str,
+)
+def test_the_wait_that_only_the_words_of_an_error_ask_for(error: dict[str, Any], wait: float | None) -> None:
+    body = json.dumps({"error": {**error, "code": 429}}).encode()
+    assert from_answer(SOURCE, 429, {}, body).retry_after == wait
+    assert from_object(SOURCE, {**error, "code": 429}).retry_after == wait
+    assert from_answer(SOURCE, 429, {"retry-after": "3"}, body).retry_after == 3.0
+
+
+def test_a_wrong_key_that_is_called_a_bad_request_is_a_wrong_key() -> None:
+    error = from_answer(SOURCE, 400, {}, b'{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT"}}')
+    assert (type(error), error.status, error.hint) == (AuthenticationFailed, 400, "Check the key.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("context_length_exceeded", ContextOverflow), ("billing_error", RequestRejected), ("insufficient_quota", RateLimited)],
+)
+def test_an_error_object_without_a_status_is_told_by_its_code(kind: str, expected: type[ProviderError]) -> None:
+    error = from_object(SOURCE, {"code": kind, "message": "no"})
+    assert (type(error), error.retryable) == (expected, False)
 
 
 def test_an_unknown_error_inside_a_stream_may_pass() -> None:

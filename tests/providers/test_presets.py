@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+
 import msgspec
 import pytest
 
-from agentcli.protocol.models import ProviderSpec, Quirks
+from agentcli.protocol.models import Cost, ModelSpec, ProviderSpec, Quirks
 from agentcli.protocol.secrets import Secret
-from agentcli.providers.presets import filled, key_hint, own_servers, presets_from, services
+from agentcli.providers.presets import Service, filled, key_hint, known_models, own_servers, presets_from, services, with_known
 from agentcli.providers.registry import Catalogue
 
 KEY = "sk-canary-0123456789"
@@ -18,21 +20,82 @@ def test_without_a_key_nothing_is_ready() -> None:
     assert presets_from({"OPENAI_API_KEY": "  ", "PATH": "/bin"}) == []
 
 
-@pytest.mark.parametrize("service", services(), ids=lambda service: service.name)
-def test_a_key_in_the_usual_variable_is_enough(service: object) -> None:
-    (preset,) = presets_from({service.key: f" {KEY}\n"})  # type: ignore[attr-defined]
+@pytest.mark.parametrize("service", [service for service in services() if not service.address], ids=lambda service: service.name)
+def test_a_key_in_the_usual_variable_is_enough(service: Service) -> None:
+    (preset,) = presets_from({service.key: f" {KEY}\n"})
     assert preset.provider.api_key == Secret(KEY)
     assert preset.provider.base_url.startswith("https://")
     assert preset.provider.remote
     assert preset.default in [model.id for model in preset.models]
     assert {model.provider for model in preset.models} == {preset.provider.name}
-    assert all(model.wire == "openai-chat" and model.context and model.name for model in preset.models)
+    assert all(model.wire == preset.provider.wire and model.context and model.name for model in preset.models)
     assert all(not model.default_effort or model.default_effort in model.effort for model in preset.models)
 
 
 def test_several_keys_make_several_services_in_the_order_of_preference() -> None:
     ready = presets_from({"XAI_API_KEY": KEY, "OPENAI_API_KEY": KEY, "GROQ_API_KEY": KEY})
     assert [preset.provider.name for preset in ready] == ["openai", "groq", "xai"]
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "wire"),
+    [
+        ("OPENAI_API_KEY", "openai", "openai-responses"), ("ANTHROPIC_API_KEY", "anthropic", "anthropic"), ("GEMINI_API_KEY", "google", "gemini"),
+        ("GOOGLE_API_KEY", "google", "gemini"), ("GROQ_API_KEY", "groq", "openai-chat"),
+    ],
+)  # fmt: skip
+def test_each_service_speaks_its_own_wire(key: str, name: str, wire: str) -> None:
+    (preset,) = presets_from({key: KEY})
+    assert (preset.provider.name, preset.provider.wire) == (name, wire)
+
+
+def test_of_two_variables_for_one_service_the_first_counts() -> None:
+    (preset,) = presets_from({"GOOGLE_API_KEY": "other", "GEMINI_API_KEY": KEY})
+    assert preset.provider.api_key == Secret(KEY)
+
+
+def test_azure_is_ready_with_its_address_and_knows_no_models() -> None:
+    assert presets_from({"AZURE_OPENAI_API_KEY": KEY}) == []
+    (preset,) = presets_from({"AZURE_OPENAI_API_KEY": KEY, "AZURE_OPENAI_ENDPOINT": "https://mine.openai.azure.com/"})
+    assert preset == (ProviderSpec("azure", "openai-responses", "https://mine.openai.azure.com/openai/v1", Secret(KEY)), (), "")
+
+
+@pytest.mark.parametrize(("key", "wire"), [("OPENAI", "openai-chat"), ("ANTHROPIC", "anthropic"), ("GEMINI", "gemini")])
+def test_at_an_address_of_ones_own_openai_is_taken_for_a_compatible_server(key: str, wire: str) -> None:
+    (preset,) = presets_from({f"{key}_API_KEY": KEY, f"{key}_BASE_URL": "https://proxy.example"})
+    assert (preset.provider.wire, preset.models) == (wire, ())
+
+
+@pytest.mark.parametrize(
+    ("day", "flash", "argon"),
+    [
+        (datetime.date(2026, 11, 30), Cost(0.75, 3.75, 0.075), Cost(2, 10, 0.1)),
+        (datetime.date(2026, 12, 31), Cost(0.75, 3.75, 0.075), Cost(4, 20, 0.2)),
+        (datetime.date(2027, 1, 1), Cost(1.5, 7.5, 0.15), Cost(4, 20, 0.2)),
+    ],
+)
+def test_an_introductory_price_ends_on_its_day(day: datetime.date, flash: Cost, argon: Cost, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Day(datetime.date):
+        @classmethod
+        def today(cls) -> datetime.date:  # type: ignore[override]
+            return day
+
+    monkeypatch.setattr(datetime, "date", Day)
+    costs = {model.id: model.cost for model in known_models("google")}
+    assert (costs["gemini-3.8-flash"], costs["gemini-4-argon"]) == (flash, argon)
+
+
+def test_a_declared_model_gets_what_is_known_of_it_and_keeps_what_it_says() -> None:
+    known = next(model for model in known_models("anthropic") if model.id == "claude-haiku-4-5")
+    declared = ModelSpec("anthropic", "claude-haiku-4-5", "anthropic", name="Mine", context=50_000, cost=Cost(9, 9))
+    assert with_known(declared) == msgspec.structs.replace(declared, effort=known.effort, output=known.output, quirks=known.quirks)
+    renamed = ModelSpec("anthropic", "small", "anthropic", sent_as="claude-haiku-4-5")
+    assert with_known(renamed).cost == known.cost
+    assert with_known(ModelSpec("anthropic", "new")) == ModelSpec("anthropic", "new")
+    over_chat = with_known(ModelSpec("openai", "gpt-6-astra"))
+    assert (over_chat.quirks, over_chat.cost) == (None, Cost(10, 50, 1, 12.5))
+    scripted = ModelSpec("openai", "gpt-6-astra", "scripted")
+    assert with_known(scripted) == scripted
 
 
 def test_behind_an_address_of_ones_own_the_service_says_what_it_has() -> None:
@@ -77,6 +140,7 @@ def test_servers_of_ones_own_machine_are_known_by_name_and_never_taken_by_themse
 
 
 def test_a_declared_provider_gets_what_is_known_and_keeps_what_it_says() -> None:
+    assert filled(ProviderSpec("anthropic", wire="anthropic")).quirks.bound_thinking
     assert filled(ProviderSpec("openai")).quirks.max_tokens_field == "max_completion_tokens"
     own = Quirks(stream_usage=False)
     assert filled(ProviderSpec("openai", quirks=own)).quirks == own
@@ -88,5 +152,6 @@ def test_a_declared_provider_gets_what_is_known_and_keeps_what_it_says() -> None
 
 
 def test_the_hint_for_a_key_names_its_variable() -> None:
+    assert "GEMINI_API_KEY or GOOGLE_API_KEY" in key_hint("google", sent=False)
     assert key_hint("groq", sent=True) == 'Check the key: GROQ_API_KEY, or apiKey in providers "groq" of the config.'
     assert key_hint("mine", sent=False) == 'No key was sent: set apiKey in providers "mine" of the config.'

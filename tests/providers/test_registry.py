@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.asking import collect, request, spec_for
+from support.server import Answer, Server
 
 from agentcli.protocol.errors import ConfigError, UnknownModel
-from agentcli.protocol.models import ModelSpec, ProviderSpec
+from agentcli.protocol.models import ModelSpec, ProviderSpec, Quirks, Wire
 from agentcli.providers.openai_chat import OpenAIChat
 from agentcli.providers.registry import WIRES, Catalogue, connect
 from agentcli.providers.scripted import ScriptedProvider
 
+GOOGLE = Quirks(call_signature="skip_thought_signature_validator")
 MODELS = (
     ModelSpec("openai", "gpt-4o", name="GPT-4o"),
     ModelSpec("openai", "gpt-4o-mini", name="GPT-4o mini"),
@@ -176,10 +181,49 @@ def test_a_wire_connects_to_its_class(tmp_path: Path) -> None:
     assert isinstance(connect(ProviderSpec("x", wire="scripted", script=str(script))), ScriptedProvider)
 
 
-def test_a_provider_with_a_known_name_needs_no_address() -> None:
-    provider = connect(ProviderSpec("mistral"))
-    assert isinstance(provider, OpenAIChat)
-    assert (provider.spec.base_url, provider.spec.quirks.call_ids) == ("https://api.mistral.ai/v1", "nine")
+@pytest.mark.parametrize("wire", ["openai-chat", "openai-responses", "anthropic", "gemini"])
+def test_each_wire_over_http_connects_to_the_class_of_its_row(wire: Wire) -> None:
+    assert type(connect(ProviderSpec("x", wire, "http://127.0.0.1:1"))).__name__ == WIRES[wire][1]
+
+
+@pytest.mark.parametrize(
+    ("spec", "url", "quirks"),
+    [
+        (ProviderSpec("mistral"), "https://api.mistral.ai/v1", Quirks(stream_usage=False, effort_field="", call_ids="nine")),
+        (ProviderSpec("anthropic", "anthropic"), "https://api.anthropic.com", Quirks(bound_thinking=True)),
+        (ProviderSpec("google", "gemini"), "https://generativelanguage.googleapis.com/v1beta", GOOGLE),
+        (ProviderSpec("openai", "openai-responses"), "https://api.openai.com/v1", Quirks()),
+        (ProviderSpec("openai"), "https://api.openai.com/v1", Quirks(max_tokens_field="max_completion_tokens")),
+        (ProviderSpec("anthropic", "anthropic", quirks=Quirks(phases=True)), "https://api.anthropic.com", Quirks(phases=True)),
+    ],
+)
+def test_a_provider_with_a_known_name_needs_no_address(spec: ProviderSpec, url: str, quirks: Quirks) -> None:
+    provider: Any = connect(spec)
+    assert (provider.spec.base_url, provider.spec.quirks) == (url, quirks)
+
+
+def test_a_known_name_with_another_wire_than_its_services_needs_an_address() -> None:
+    with pytest.raises(ConfigError, match="provider 'google' has no address"):
+        connect(ProviderSpec("google"))
+
+
+def test_each_model_of_a_service_of_many_wires_is_asked_over_its_own() -> None:
+    async def main(url: str) -> list[str]:
+        provider = connect(spec_for(url), wires=["openai-responses", "anthropic", "openai-chat"])
+        texts = []
+        for wire in ("anthropic", "openai-responses", "openai-chat", "gemini"):
+            found = await collect(provider, request(model=ModelSpec("test", "m1", wire)))
+            assert found.error is None
+            texts.append(found.message.text())
+        await provider.aclose()
+        return texts
+
+    with Server(always=lambda request: Answer(request.path)) as server:
+        assert asyncio.run(main(server.url)) == ["/v1/messages", "/v1/responses", "/v1/chat/completions", "/v1/chat/completions"]
+
+
+def test_a_service_of_one_wire_is_that_wires_class() -> None:
+    assert isinstance(connect(spec_for("http://127.0.0.1:1"), wires=["openai-chat"]), OpenAIChat)
 
 
 def test_a_provider_with_an_unknown_name_does() -> None:
@@ -188,6 +232,6 @@ def test_a_provider_with_an_unknown_name_does() -> None:
 
 
 def test_a_wire_that_is_not_there_says_which_are() -> None:
-    with pytest.raises(ConfigError, match="wire 'gemini' is not available") as caught:
-        connect(ProviderSpec("x", wire="gemini"))
+    with pytest.raises(ConfigError, match="wire 'telepathy' is not available") as caught:
+        connect(ProviderSpec("x", wire="telepathy"))  # type: ignore[arg-type]
     assert "openai-chat" in caught.value.hint

@@ -99,7 +99,9 @@ class Case:
 def results_history(wire: str) -> tuple[Message, ...]:
     return (
         user("Read a.txt and b.txt"),
-        AssistantMessage((Text("Looking."), call(wire, "c1", "read", {"path": "a.txt"}), ToolCall("c2", "read", ""), ToolCall("c3", "read", "{oops"))),
+        AssistantMessage((
+            Text("Looking."), call(wire, "c1", "read", {"path": "a.txt"}), ToolCall("c2", "read", ""), ToolCall("c3", "read", "{oops"),
+        )),
         ToolMessage((
             ToolResult("c1", "read", (Text("one\ntwo"),)),
             ToolResult("c2", "read", ()),

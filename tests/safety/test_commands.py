@@ -86,7 +86,8 @@ def test_plan_mode_asks_where_it_is_not_known_whether_a_command_only_reads(groun
 AUTO_RUNS = (
     "npm test", "pytest -q", "make -j4", "cargo build", "go test ./...", "uv run pytest", "python3 x.py", "python3 - <<'E'\nprint(1)\nE",
     "node index.js",
-    "touch x", "rm *.py", "rm -rf build", "cp a.py c.py", "echo x > f", "cat > f <<'EOF'\n$x `y`\nEOF", "chmod +x run.sh", "./run.sh",
+    "touch x", "rm *.py", "rm -rf build", "cp a.py c.py", "echo x > f", "cat > f <<'EOF'\n$x `y`\nEOF",
+    "cat <<'EOF' > f\nx\nEOF\n", "chmod +x run.sh", "./run.sh",
     "bash run.sh",
     "source .venv/bin/activate && pytest", "FOO=1 pytest", "cd sub && make", "timeout 10 pytest", 'git add -A && git commit -m "x $(date)"',
     "git commit -m \"$(cat <<'EOF'\nfix: $(x)\n\nEOF\n)\"", "git checkout -b f", "tar xf a.tar", "(cd sub && make) && ls",
@@ -101,7 +102,9 @@ AUTO_ASKS = (
     "export LD_PRELOAD=x", "env",
     "echo > .git/config", "echo x > .git/hooks/pre-commit", "echo x > .agentcli/config.hcl", "echo x > .claude/settings.json",
     "echo x >> .envrc",
-    "echo x > sub/.GIT/config", "ln -s ../../x y", "tar czf {outside}/x.tgz .", "echo $((i+1))", "echo $(", "git -C {outside} commit -m x",
+    "echo x > sub/.GIT/config",
+    "cat <<E > ../f\nx\nE\n", "cat <<E > f && rm -rf $x\nx\nE\n",
+    "ln -s ../../x y", "tar czf {outside}/x.tgz .", "echo $((i+1))", "echo $(", "git -C {outside} commit -m x",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from agentcli.protocol.secrets import Secret
-from agentcli.safety.redact import Redactor
+from agentcli.safety.redact import Redactor, known_out
 
 
 def test_known_values_are_replaced_also_inside_words_urls_and_json() -> None:
@@ -72,3 +72,10 @@ def test_long_text_costs_little() -> None:
     for text in ("plain words without a key " * 40_000, "://" + "a:" * 100_000, "https://x y " * 20_000):
         redact(text)
     assert time.perf_counter() - start < 2
+
+
+def test_of_what_tools_bring_only_keys_that_are_known_and_no_ordinary_words_are_taken_out() -> None:
+    redact = known_out([Secret("ollama"), "not-needed-here", "real/key-0123", Secret("a-key-of-letters-alone")])
+    text = "ollama not-needed-here sk-abcdefghijklmnopqrstuvwx "
+    assert redact(text + "real/key-0123 real%2Fkey-0123 real\\/key-0123 a-key-of-letters-alone") == text + "*** *** *** ***"
+    assert known_out(["ollama", ""]) is str

@@ -191,6 +191,31 @@ def test_globs_for_tools_that_look_through_folders(ground: Ground) -> None:
     )  # fmt: skip
 
 
+def test_globs_name_what_links_lead_to_too(ground: Ground) -> None:
+    (ground.root / "real").mkdir()
+    (ground.root / "alias").symlink_to("real")
+    assert denied_globs(ground.policy(deny=["read(alias/*.key)"])) == ("/alias/*.key", f"{ground.root}/real/*.key")
+
+
+def test_working_in_a_folder_outside_of_the_workspace_is_asked_and_only_a_rule_for_just_that_allows_it(ground: Ground) -> None:
+    access = Access(reads=(str(ground.outside),))
+    asked = judge(ground.policy("auto", allow=["read", "read({outside}/**)".replace("{outside}", str(ground.outside))]), "workspace", access)
+    assert asked == Verdict(
+        "ask",
+        f"{ground.outside} is outside the workspace; working in it is asked.",
+        f"workspace({ground.outside})",
+        f"--allowed-tools 'workspace({ground.outside})'",
+        (f"reads {ground.outside}",),
+    )
+    saved = ground.policy(allow=[asked.rule])
+    assert judge(saved, "workspace", access).decision == "allow"
+    assert judge(saved, "workspace", Access(reads=(str(ground.root.parent),))).decision == "ask"
+    assert judge(saved, "read", Access(reads=(str(ground.outside / "secret"),))).decision == "ask"
+    assert judge(ground.policy("bypass"), "workspace", access).decision == "allow"
+    assert judge(ground.policy("bypass", deny=[f"read({ground.outside})"]), "workspace", access).decision == "deny"
+    assert judge(Policy("auto", (ground.root,), read_roots=(ground.outside,)), "workspace", access).decision == "ask"
+
+
 # --- pages, workers, other tools ---
 
 

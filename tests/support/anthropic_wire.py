@@ -17,6 +17,8 @@ KINDS = {
     429: "rate_limit_error", 529: "overloaded_error",
 }  # fmt: skip
 MOST_MARKS = 4
+NOT_THE_USERS = "the first or the last turn is not the user's"
+"""The one rule that a request after a pause may break: it ends with the answer so far."""
 
 
 class AnthropicWire:
@@ -126,7 +128,7 @@ def invariants(body: Any) -> list[str]:
     if not isinstance(body.get("max_tokens"), int) or body["max_tokens"] < 1:
         found.append("no max_tokens")
     if not messages or messages[0]["role"] != "user" or messages[-1]["role"] != "user":
-        found.append("the first or the last turn is not the user's")
+        found.append(NOT_THE_USERS)
     thinking = body.get("thinking", {})
     if thinking.get("type") == "enabled" and not 1024 <= thinking["budget_tokens"] < body["max_tokens"]:
         found.append("a thinking budget that the bound has no room for")

@@ -1,14 +1,16 @@
 """Sessions whose main agent delegates as it is told, on the loopback server: the model there is a pure function of what it is sent.
 
 A prompt `CALL [{"name": …, "arguments": …}, …]` (see `calling`) makes the model call these tools, and answer when it has their results; any
-other prompt is answered with `did <its first line>`. `obey_but` makes exceptions for some prompts. The lead of a team is given `TASKS`, a reviewer approves. What was asked of which model,
-with which key, is read from the server's requests (see `Asked`).
+other prompt is answered with `did <its first line>`. `obey_but` makes exceptions for some prompts. The lead of a team is given `TASKS`, a
+reviewer approves. What was asked of which model, with which key, is read from the server's requests (see `Asked`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agentcli.config.load import Config
-from agentcli.protocol.events import Envelope
+from agentcli.protocol.events import AgentFinished, AgentSpawned, Envelope
 from agentcli.sdk.agent import AsyncAgent
 from agentcli.sdk.session import AsyncSession
 
@@ -203,3 +205,21 @@ async def delegate(session: AsyncSession, server: Server, *calls: tuple[str, dic
 def names(envelopes: Sequence[Envelope], kind: type[Any]) -> list[str]:
     """Which agents had an event of that kind, in order."""
     return [one.agent_id for one in envelopes if isinstance(one.event, kind)]
+
+
+def each_ended_once(seen: Seen) -> bool:
+    """Whether each worker that was announced was told to have ended, once."""
+    spawned, finished = names(seen.envelopes, AgentSpawned), names(seen.envelopes, AgentFinished)
+    return Counter(spawned) == Counter(finished) and len(set(spawned)) == len(spawned)
+
+
+async def until(session: AsyncSession, fits: Callable[[Any], bool], count: int = 1) -> None:
+    """Waits for `count` envelopes that fit."""
+    left = asyncio.Semaphore(0)
+    leave = session.listen(lambda envelope: left.release() if fits(envelope) else None)
+    try:
+        async with asyncio.timeout(10):
+            for _ in range(count):
+                await left.acquire()
+    finally:
+        leave()

@@ -44,6 +44,12 @@ def test_a_child_is_not_interactive_whatever_the_person_set(monkeypatch: pytest.
     }  # fmt: skip
 
 
+def test_a_childs_shell_runs_nothing_first_and_goes_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BASH_ENV", "ENV", "CDPATH"):
+        monkeypatch.setenv(name, "/somewhere")
+    assert _ours(child_env()) == NON_INTERACTIVE
+
+
 def test_a_terminal_of_which_nothing_is_said() -> None:
     assert terminal() == Terminal()
 

@@ -334,3 +334,16 @@ def test_two_commands_run_at_once_without_mixing_their_output(folder: Path) -> N
 
     first, second = asyncio.run(main(context(folder)))
     assert (first.content, second.content) == ((Text("a\na\na"),), (Text("b\nb\nb"),))
+
+
+@pytest.mark.parametrize(
+    "command", ["echo canary-123; seq 20000; echo canary-123", "seq 20000; printf canary; sleep 0.05; printf -- -123", "seq 9000; echo x"]
+)
+def test_the_file_of_a_whole_output_holds_no_key_also_where_it_came_in_pieces(folder: Path, command: str) -> None:
+    ctx = replace(context(folder, output_limit=2_000), redact=lambda text: text.replace("canary-123", "***"))
+    call(BASH, ctx, command=command)
+    (file,) = ctx.scratch.iterdir()
+    plain = call(BASH, replace(ctx, redact=str, memory=ToolMemory()), command=command)
+    (whole,) = [path for path in ctx.scratch.iterdir() if path != file]
+    assert not plain.is_error
+    assert file.read_text() == whole.read_text().replace("canary-123", "***")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,10 @@ def test_access_names_the_folder_that_the_pattern_leads_to() -> None:
     ]
     assert reads == [".", "src", "../../etc", "/etc", "src/a/../../b"]
     assert GLOB.access(GLOB.args.model_validate({"pattern": "x"})) == Access(reads=(".",))
+
+
+def test_files_that_may_not_be_read_are_not_listed(tree: Path) -> None:
+    ctx = replace(context(tree), denied=(".env*", "/src/deep/**"))
+    assert answer(GLOB, ctx, pattern=".env").startswith("No file matches")
+    assert answer(GLOB, ctx, pattern="**/*.py") == "src/main.py\ntests/test_main.py"
+    assert answer(GLOB, ctx, pattern="src/deep/*.py").startswith("No file matches")

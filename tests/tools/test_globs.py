@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from agentcli.protocol.errors import ToolError
-from agentcli.tools.globs import filtering, parsed, split
+from agentcli.tools.globs import below, filtering, parsed, split
 
 
 @pytest.mark.parametrize(
@@ -98,3 +100,26 @@ def test_no_pattern_breaks_the_translation(pattern: str, path: str) -> None:
         parsed(pattern, anywhere=True).matches(path)
     except ToolError as refused:
         assert refused.code == "bad_pattern"
+
+
+@pytest.mark.parametrize(
+    ("denied", "folder", "expected"),
+    [
+        (".env*", "/w/a", (".env*",)),
+        ("secrets/", "/w/a", ("secrets",)),
+        ("**/x", "/w/a", ("**/x",)),
+        ("a{b,c}", "/w", ("a[{]b,c[}]",)),
+        ("/secrets/**", "/w", ("/secrets/**",)),
+        ("/secrets/**", "/w/secrets/a", ("/**",)),
+        ("/secrets/**", "/w/other", ()),
+        ("/secrets", "/w/secrets/a", ("/**",)),
+        ("/src/*/key", "/w/src/a", ("/key",)),
+        ("/src/*/key", "/w/src/a/b", ()),
+        ("/src/**/key", "/w/src/a", ("/**/key",)),
+        ("/in/x", "/", ("/w/in/x", "/in/x")),
+        ("/etc/key", "/etc", ("/key",)),
+        ("/", "/w/a", ("/**",)),
+    ],
+)
+def test_what_is_denied_from_the_workspace_is_named_from_the_searched_folder(denied: str, folder: str, expected: tuple[str, ...]) -> None:
+    assert below((denied,), Path(folder), (Path("/w"),)) == expected

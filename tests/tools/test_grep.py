@@ -150,3 +150,24 @@ def test_access_and_title_are_pure() -> None:
     assert GREP.access(given) == Access(reads=("../x",))
     assert GREP.title(given) == '"a b" in ../x (*.py)'
     assert GREP.title(GREP.args.model_validate({"pattern": "a"})) == '"a"'
+
+
+@pytest.mark.parametrize(
+    ("denied", "arguments"),
+    [
+        (".env*", {}),
+        (".env*", {"glob": ".env"}),
+        (".env*", {"glob": "**/.env*"}),
+        (".env*", {"path": "sub", "glob": ".env"}),
+        ("/sub/.env", {"path": "sub", "glob": ".env"}),
+        ("/sub/**", {"glob": "sub/.env"}),
+        ("sub", {"glob": ".env", "output": "files"}),
+        (".e[mn]v", {"glob": ".env", "output": "count"}),
+    ],
+)
+def test_files_that_may_not_be_read_are_not_searched_whatever_is_asked_for(tmp_path: Path, denied: str, arguments: dict[str, str]) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / ".env").write_text("KEY=needle\n")
+    ctx = replace(context(tmp_path), denied=(denied,))
+    assert answer(GREP, ctx, pattern="needle", **arguments).startswith("No match for")
+    assert not answer(GREP, context(tmp_path), pattern="needle", path="sub", glob=".env").startswith("No match for")

@@ -418,6 +418,16 @@ def test_lines_of_any_renderable() -> None:
     assert to_lines(text, 80, "colour") == ["\x1b[1mbold\x1b[0m and 日本日本日本"]
 
 
+@pytest.mark.parametrize("look", LOOKS)
+def test_joined_emoji_count_as_what_a_terminal_may_draw_at_most(look: Look) -> None:
+    """Rich counts such a family as two cells; a terminal that does not join them draws six, and would break the line."""
+    family = "👨\u200d👩\u200d👧"
+    text = f"{family * 10} and a \u65e5\u200d11111 word"
+    for lines in (to_lines(RichText(text, "bold"), 40, look), drawn(Said(text), 40, look), drawn(Remark("info", text), 40, look)):
+        assert all(cells(SGR.sub("", line)) <= 40 for line in lines)
+        assert "".join(SGR.sub("", line).strip(" ·") for line in lines).count(family[0]) == 10
+
+
 def test_a_row_that_was_drawn_before_is_not_drawn_again() -> None:
     painter, text = Painter("colour"), RichText("row", "red")
     assert painter.row(text, 10) is painter.row(RichText("row", "red"), 10)

@@ -169,3 +169,15 @@ def _durable(envelopes: list[Envelope]) -> list[Envelope]:
 
 def test_an_empty_screen_is_a_status_line() -> None:
     assert shown(Screen(), 80) == "\nno model yet · default · main\n"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_on_a_real_screen_colours_change_nothing_but_colours(width: int) -> None:
+    """A terminal emulator draws the coloured lines: each stays on its line, and reads as the screen without colours."""
+    import pyte
+
+    plain_lines = a_first_turn(width).splitlines()
+    drawn = pyte.Screen(width, len(plain_lines))
+    pyte.Stream(drawn).feed("\r\n".join(shown(screen_of(first_turn()), width, look="colour").splitlines()))
+    assert [line.rstrip() for line in drawn.display] == plain_lines
+    assert len({cell.fg for line in drawn.buffer.values() for cell in line.values()}) > 4

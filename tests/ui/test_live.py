@@ -279,12 +279,12 @@ def test_the_answer_goes_to_a_file_while_the_panel_is_on_the_terminal(window: Wi
             sink = make_sink("stream-json", out, window.stream, look="mono")
             fed(sink, fan_out(Story(at=time.time()).tell(opened())))
             await window.until(lambda lines: row_of(lines, "scout-1") != "")
+            assert (sys.stdout, sys.stderr) == streams
             assert (tmp_path / "answer").read_text().count("\n") >= 5
             sink.finish()
 
-    stdout = sys.stdout
+    streams = (sys.stdout, sys.stderr)
     asyncio.run(run())
-    assert sys.stdout is stdout
 
 
 def test_lines_that_others_say_stand_above_the_panel(window: Window) -> None:

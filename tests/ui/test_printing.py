@@ -260,9 +260,11 @@ def test_lines_on_stderr_are_short_clean_and_single_also_in_a_file() -> None:
     assert run(story.envelopes)[1] == "a␛]0;evil␇ b‹U+202E›c\n" + "x" * 199 + "…\n"
 
 
-def test_an_error_is_never_cut_short() -> None:
+def test_what_says_what_to_do_is_never_cut_short() -> None:
     long = "see " + "y" * 400 + " end."
     assert run([], failure=Failure("x", long, 1))[1] == f"error: {long}\n"
+    story = Story().tell(Notice(level="warning", text=long), ended("x", denials=(long,)))
+    assert run(story.envelopes)[1] == f"warning: {long}\nnot permitted: {long}\n"
 
 
 # --- a terminal as stdout ---

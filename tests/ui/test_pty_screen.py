@@ -126,7 +126,7 @@ def test_a_command_that_does_not_fit_is_printed_whole_above_its_question(session
     terminal = session([{"when": "go", "calls": [{"name": "bash", "arguments": {"command": command}}]}, REST], rows=20)
     terminal.enter("go")
     terminal.see("more lines; all of it is printed above", "y once")
-    assert all(f"rm -rf folder-{number}\n" in terminal.everything for number in range(40))
+    terminal.until(lambda: all(f"rm -rf folder-{number}\n" in terminal.everything for number in range(40)), "not printed whole")
 
 
 def test_without_colour_no_colour_is_written(session: Open) -> None:

@@ -1,0 +1,112 @@
+"""A provider's key goes into its own header and nowhere else, whatever a run does: tools that print the environment, files that hold it,
+services that send it back in their errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from support.program import Ran, config, environment, run
+from support.server import Answer, Call, Captured, Plain, Server, failed
+
+KEY = "sk-test-canary/in+header=0123456789"
+OTHER = "second-canary-of-another-service-42"
+LITERAL = "literal-canary-written-in-config-77"
+FORMS = (KEY, OTHER, LITERAL, quote(KEY, safe=""), KEY.replace("/", "\\/"))
+FAST = {"retries": 1, "retry_first_s": 0.01}
+
+
+def written(tmp_path: Path, url: str) -> Path:
+    path = tmp_path / "agent.hcl"
+    others = (
+        f'providers "other" {{\n  apiKey = env("OTHER_KEY")\n  baseUrl = "{url}"\n  models "x" {{}}\n}}\n'
+        f'providers "third" {{\n  apiKey = "{LITERAL}"\n  baseUrl = "{url}"\n  models "y" {{}}\n}}\n'
+    )
+    path.write_text(config(url, **FAST) + others)
+    return path
+
+
+def ran(tmp_path: Path, server: Server, *words: str, form: str = "stream-json") -> Ran:
+    env = environment(TEST_KEY=KEY, OTHER_KEY=OTHER)
+    path = written(tmp_path, server.url)
+    return run("--config", str(path), "-p", "Go", "--output-format", form, "--permission-mode", "bypass", *words, env=env, cwd=tmp_path)
+
+
+def assert_kept(done: Ran, server: Server, home: Path) -> None:
+    """Nothing that the program wrote or sent holds a key, but the one header of each request."""
+    sent = [(request.path, request.raw.decode(), {name: text for name, text in request.headers.items() if name != "authorization"})
+            for request in server.requests]  # fmt: skip
+    stored = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    assert any(path.suffix == ".jsonl" for path in stored)
+    for form in FORMS:
+        assert form not in done.out
+        assert form not in done.err
+        assert form not in repr(sent)
+        assert [path for path, data in stored.items() if form.encode() in data] == []
+    assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {KEY}"}
+
+
+TOOLS = {
+    "environment": Call("bash", {"command": "env; export -p; echo [$TEST_KEY$OTHER_KEY]"}),
+    "processes": Call("bash", {"command": "ps -eo args; cat /proc/$PPID/cmdline | tr '\\0' ' '"}),
+    "environment of the program itself": Call("bash", {"command": "cat /proc/$PPID/environ | tr '\\0' '\\n'; sleep 0.1"}),
+    "config as a file": Call("read", {"path": "agent.hcl"}),
+    "config by a shell": Call("bash", {"command": "cat agent.hcl; grep -rn canary ."}),
+    "config searched": Call("grep", {"pattern": "apiKey", "path": "agent.hcl"}),
+    "a tool that fails": Call("bash", {"command": "cat agent.hcl >&2; exit 3"}),
+    "long output": Call("bash", {"command": "cat agent.hcl; seq 200000; cat agent.hcl"}),
+}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_no_tool_brings_a_key_into_the_answer_the_session_or_the_next_request(tmp_path: Path, own_home: Path, name: str) -> None:
+    with Server(Answer(calls=(TOOLS[name],)), Answer("Done.")) as server:
+        done = ran(tmp_path, server)
+    assert (done.code, done.result["result"], len(server.requests)) == (0, "Done.", 2)
+    assert_kept(done, server, own_home)
+
+
+ERRORS = {
+    "header sent back": lambda request: failed(400, f"bad request, headers were {request.headers}"),
+    "wrong key": lambda request: failed(401, f"Incorrect API key provided: {request.headers['authorization']}"),
+    "plain text": lambda request: Plain(500, f"<html><title>{request.headers['authorization']}</title></html>", {"content-type": "text/html"}),
+    "as JSON escapes it": lambda request: Plain(403, b'{"error":{"message":"no ' + KEY.replace("/", "\\/").encode() + b'"}}'),
+    "in a URL": lambda request: failed(404, f"no https://x.example/v1?key={quote(KEY, safe='')}"),
+    "redirect": lambda request: Plain(307, b"", {"location": f"http://{quote(KEY, safe='')}@127.0.0.2:9/{KEY}"}),
+    "success that is none": lambda request: Plain(200, f"data: {{\"error\": {{\"message\": \"{KEY}\"}}}}\n\n", {"content-type": "text/event-stream"}),
+    "status of the line": lambda request: Plain(422, {"detail": [{"loc": ["header"], "msg": KEY}]}),
+}
+
+
+@pytest.mark.parametrize("form", ["text", "stream-json"])
+@pytest.mark.parametrize("name", ERRORS)
+def test_no_service_brings_a_key_back_by_its_error(tmp_path: Path, own_home: Path, name: str, form: str) -> None:
+    with Server(always=ERRORS[name]) as server:
+        done = ran(tmp_path, server, form=form)
+    assert done.code not in (0, 2)
+    assert_kept(done, server, own_home)
+
+
+def test_a_worker_is_as_discreet_as_its_parent(tmp_path: Path, own_home: Path) -> None:
+    def reply(request: Captured) -> Answer:
+        text = request.raw.decode()
+        if "Look around" in text and "delegate this" not in text:
+            return Answer("Seen.") if '"tool"' in text else Answer(calls=(TOOLS["config by a shell"], TOOLS["environment of the program itself"]))
+        return Answer("Done.") if '"tool"' in text else Answer("delegate this", calls=(Call("task", {"agent": "general", "prompt": "Look around"}),))
+
+    with Server(always=reply) as server:
+        done = ran(tmp_path, server)
+    assert (done.code, len(server.requests)) == (0, 4)
+    assert_kept(done, server, own_home)
+
+
+def test_what_is_shown_of_config_holds_no_key(tmp_path: Path, own_home: Path) -> None:
+    with Server() as server:
+        path = written(tmp_path, server.url)
+        env = environment(TEST_KEY=KEY, OTHER_KEY=OTHER)
+        for words in (("config", "show"), ("config", "check"), ("models",), ("models", "--json"), ("agents", "--json"), ("doctor",)):
+            done = run("--config", str(path), *words, env=env, cwd=tmp_path)
+            assert all(form not in done.out + done.err for form in FORMS), words
+            assert "Traceback" not in done.err

@@ -1,0 +1,113 @@
+"""Many sessions and many runs in one process: no crosstalk, and nothing left of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import tracemalloc
+
+import psutil
+from support.library import echo, hcl, last, served
+from support.server import Captured, Server
+
+from agentcli import Agent, AsyncAgent, AsyncSession
+from agentcli.protocol.models import ModelUse
+
+SESSIONS = 200
+RUNS = 400
+"""The whole 2,000 are in tests/benchmarks/runs.py; they take a quarter of a minute."""
+MOST_GROWTH = 10 * 1024 * 1024
+
+
+def open_things() -> tuple[int, int, int]:
+    process = psutil.Process()
+    return process.num_fds(), len(process.children()), threading.active_count()
+
+
+def test_200_sessions_at_once_each_on_its_own_model_do_not_mix_and_leave_nothing() -> None:
+    """All first questions are held back until every session has asked; each conversation is checked from the server's side."""
+    models = [f"m{number:03}" for number in range(SESSIONS)]
+    gate = threading.Event()
+
+    async def talk(session: AsyncSession, model: str) -> list[str]:
+        said = [str(await session.send(f"first of {model}")), str(await session.send(f"second of {model}"))]
+        result = await session.task("explore", f"task of {model}")
+        assert result.model == ModelUse(f"house/{model}", f"house/{model}", "parent", model)
+        return [*said, str(result)]
+
+    async def scene(server: Server) -> list[list[str]]:
+        agent = AsyncAgent.create_now(served(server, *models))
+        sessions = [agent.session(".", model=f"house/{model}") for model in models]
+        talking = asyncio.gather(*(talk(session, model) for session, model in zip(sessions, models, strict=True)))
+        await asyncio.to_thread(server.wait_for, SESSIONS, 30)
+        gate.set()
+        said = await talking
+        await asyncio.gather(*(session.close() for session in sessions))
+        assert not agent._sessions
+        await agent.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return said
+
+    before = open_things()
+    with Server(always=lambda request: echo(request).sent(gate=gate)) as server:
+        said = asyncio.run(scene(server))
+    assert open_things() == before
+    assert said == [[f"{model}: {which} of {model}" for which in ("first", "second", "task")] for model in models]
+    assert all(conversation_of(request) == {request.body["model"]} for request in server.requests)
+    assert len(server.requests) == 3 * SESSIONS and server.peak >= SESSIONS
+
+
+def conversation_of(request: Captured) -> set[str]:
+    """The models that a conversation's questions name."""
+    return {message["content"].split(" of ")[1] for message in request.body["messages"] if message["role"] == "user"}
+
+
+def test_what_a_closed_session_used_is_given_back() -> None:
+    with Server(always=echo) as server, Agent.create(served(server, "small")) as agent:
+
+        def use() -> None:
+            sessions = [agent.session(".") for _ in range(20)]
+            for session in sessions:
+                session.send("x" * 20_000)
+                session.close()
+
+        use()
+        fds = psutil.Process().num_fds()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            kept, _ = tracemalloc.get_traced_memory()
+            use()
+            gc.collect()
+            grown = tracemalloc.get_traced_memory()[0] - kept
+        finally:
+            tracemalloc.stop()
+        assert grown < 500_000, f"{grown} bytes are left of 20 closed sessions"
+        assert psutil.Process().num_fds() <= fds
+
+
+def run_many(agent: Agent, count: int) -> None:
+    """Short runs, each in a session of its own, every tenth with a worker."""
+    for number in range(count):
+        with agent.session(".", save=number % 2 == 0) as session:
+            assert str(session.send("go")) == "done"
+            if number % 10 == 0:
+                assert str(session.task("explore", "look")) == "done"
+
+
+def test_many_short_runs_in_one_process_do_not_grow_its_memory() -> None:
+    with Agent.create(hcl([{"text": "done", "repeat": True}])) as agent:
+        run_many(agent, 100)
+        gc.collect()
+        process = psutil.Process()
+        before, threads = process.memory_info().rss, threading.active_count()
+        run_many(agent, RUNS)
+        gc.collect()
+        grown = process.memory_info().rss - before
+        assert grown < MOST_GROWTH * RUNS // 2_000, f"{RUNS} runs grew the process by {grown / 1e6:.1f} MB"
+        assert threading.active_count() == threads
+
+
+def test_last_reads_both_forms() -> None:
+    assert last(Captured("POST", "/", {}, b'{"messages": [{"content": [{"type": "text", "text": "a"}]}]}', 0.0)) == "a"
