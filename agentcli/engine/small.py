@@ -69,7 +69,7 @@ def answer_request(request: ModelRequest) -> ModelRequest:
     own = _own_words(request)
     return msgspec.structs.replace(
         request,
-        system=f"{general}\n\n{own}" if own else general,
+        system=f"{own}\n\n{general}" if own else general,
         messages=(*_earlier_talk(request, room - len(closing.text())), closing),
         tools=(),
         max_tokens=min(request.max_tokens or ANSWER_TOKENS, ANSWER_TOKENS),
@@ -255,24 +255,24 @@ def _closing(request: ModelRequest, limit: int) -> str:
     results = [result for message in run if isinstance(message, ToolMessage) for result in message.results]
     parts = [_brought(result, calls, limit) for result in results]
     asked = "\n\n".join(message.text() for message in run[:1] if isinstance(message, UserMessage))
-    parts.append(_lead(results) + _cut(asked, REQUEST_CHARS))
+    parts.append(_asked(_cut(asked, REQUEST_CHARS), results))
     parts += [message.text() for message in run[1:] if isinstance(message, UserMessage)]
     if request.schema is not None:
         parts.append(schema.told("", request.schema))
     return "\n\n".join(filter(None, parts))
 
 
-def _lead(results: Sequence[ToolResult]) -> str:
-    """What to make of the request, by how the last call ended."""
+def _asked(request: str, results: Sequence[ToolResult]) -> str:
+    """The request as the answering model is to take it, by how the last call ended."""
     match results:
         case [*_, ToolResult(is_error=True)]:
             return words.FAILED
         case [*_, ToolResult(name="write" | "edit")]:
-            return words.DONE
+            return words.DONE + request
         case [*_, ToolResult(name="bash")]:
-            return words.CAME_OUT
+            return words.CAME_OUT + request
         case _:
-            return ""
+            return request
 
 
 def _brought(result: ToolResult, calls: dict[str, ToolCall], limit: int) -> str:

@@ -22,8 +22,10 @@ Tell the person the answer in a few plain words, from what your tools brought.""
 
 DONE = "Say in one sentence what was done for the request: "
 CAME_OUT = "Say in one sentence what came out of the request: "
-FAILED = "That did not work. Say in one sentence what went wrong with the request: "
 """Before the request, where the last tool was to do something: asked to "create x", a small model would else say the request back."""
+
+FAILED = "The last tool failed. Say in one sentence that it failed, and why."
+"""In place of the request: where that still stands in view, a small model says that it was done."""
 
 
 class Example(NamedTuple):

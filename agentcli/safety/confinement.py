@@ -106,7 +106,7 @@ class _Step:
 
     def program(self) -> Iterator[Verdict]:
         use = self.use
-        for one in dict.fromkeys((*use.writes, *self.glued())):
+        for one in dict.fromkeys((*use.writes, *self.glued(), *(use.reads if self.links() else ()))):
             yield from self.written(one)
         if self.name in _INTO_FOLDERS:
             yield from self.landed()
@@ -119,6 +119,10 @@ class _Step:
             yield self.asked("what {} writes is not known")
         elif self.odd():
             yield self.asked("what {} changes is known only when it runs")
+
+    def links(self) -> bool:
+        """Whether it makes files that are what it only seems to copy."""
+        return self.name == "ln" or (self.name == "cp" and has_option(self.simple.words[1:], "ls", ("--link", "--symbolic-link")))
 
     def odd(self) -> bool:
         """Options and patterns by which a program that is known may write elsewhere than its words say."""
@@ -224,10 +228,10 @@ class _Step:
             return False
         if self.name == "git":
             return git_reach(self.simple.words).shifts
-        if self.name == "ln":
+        if self.links():
             return True
         if self.name == "mv":
-            return any(where.written.is_dir() or where.written.is_symlink() for where in self.sources())
+            return any(where.written.is_symlink() or not where.written.is_file() for where in self.sources())
         return self.name == "cp" and any(_holds_link(where.written, None) for where in self.sources())
 
     def climbs(self) -> bool:
@@ -246,13 +250,15 @@ def _opened(redirect: Redirect) -> Word:
 
 
 def _holds_link(path: Path, policy: Policy | None) -> bool:
-    """Whether a file or folder is or holds a link: any, or with a policy one that leads out of its folders."""
+    """Whether a file or folder is or holds a link: with a policy one that leads out of its folders, else any, or a `.git`, which may lead too."""
     left = _MOST_LINKS_SOUGHT
     pending = [path]
     while pending:
         one = pending.pop()
         left -= 1
         if left < 0:
+            return True
+        if policy is None and one.name.casefold() == ".git":
             return True
         if one.is_symlink():
             if policy is None or not inside(Path(os.path.realpath(one)), policy.roots):
@@ -272,16 +278,25 @@ def _listed(folder: Path) -> list[Path]:
 def _is_own(folder: Path, policy: Policy) -> bool:
     """Whether git, in this folder, obeys the clone's own repository or an ordinary one inside it, whose settings only git itself has written.
 
-    A `.git` that is a file or a link, and a bare repository, may say that their files are elsewhere. Above the roots only a clone's own
-    counts, known by the objects that it borrows.
+    A `.git` that is a file or a link, a bare repository, and a copied one may say that their files are elsewhere. Above the roots only a
+    clone's own counts, known by the objects that it borrows.
     """
     found = _repository(folder)
     if found is None:
         return True
     if found.name != ".git" or found.is_symlink() or not found.is_dir():
         return False
-    borrows = (found / "objects" / "info" / "alternates").is_file()
-    return inside(found, policy.roots) or (borrows and found == _repository(policy.cwd))
+    if found == _repository(policy.cwd):
+        return inside(found, policy.roots) or (found / "objects" / "info" / "alternates").is_file()
+    return inside(found, policy.roots) and "worktree" not in _text(found / "config").lower()
+
+
+def _text(path: Path) -> str:
+    """What a file says; of one that cannot be read, the worst."""
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return "worktree"
 
 
 def _repository(folder: Path) -> Path | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from agentcli.safety.use import Use, has_option, known, operands, option_paths
-from agentcli.safety.words import Word
+from agentcli.safety.words import Word, word
 
 _LONGEST = 2_000
 _ADDRESS = r"(?:\d+(?:~\d+)?|\$|/(?:\\.|[^/\\\n])+/[IM]?)"
@@ -133,6 +133,7 @@ def find_use(words: Sequence[Word]) -> Use:
             odd = True
         at += 1
     changes = deletes or bool(writes)
+    paths = paths or [word(".")]
     return Use(
         safe=not changes and not odd,
         changes=changes,

@@ -185,6 +185,8 @@ def read_task(given: str | TaskSpec | Mapping[str, Any], prompt: str | None = No
 
 def _by_name(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """Keys in snake_case, so that two spellings of one field meet."""
+    if all(key in kind.model_fields for key in values):
+        return dict(values)
     spelled = {to_camel(name): name for name in kind.model_fields}
     return {spelled.get(key, key): value for key, value in values.items()}
 

@@ -22,6 +22,10 @@ from agentcli.ui.output import Output
 from agentcli.ui.progress import download_line
 
 
+LEAST_CELLS = 14
+"""The last column of a table gets no narrower."""
+
+
 def folder(cwd: Path | None, asked_by: str = "--cwd") -> Path:
     """The folder a command looks from. Raises UsageError."""
     path = (cwd or Path()).expanduser().resolve()
@@ -64,7 +68,8 @@ def models(agent: AsyncAgent, query: str, *, as_json: bool) -> None:
 
 def _model_facts(row: overview.ModelRow) -> dict[str, Any]:
     facts: dict[str, Any] = msgspec.to_builtins(row)
-    return {**facts, "key_present": facts.pop("key")}
+    key = facts.pop("key")
+    return {**facts, "key_present": key}
 
 
 def agents(agent: AsyncAgent, cwd: Path, name: str, model: str | None, *, as_json: bool) -> None:
@@ -236,9 +241,16 @@ def _line(text: str) -> None:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell; the last one as long as it is."""
+    """Columns as wide as their widest cell; the last one as long as it is, on a terminal as long as the line."""
     lines = [tuple(head), *(tuple(one_line(cell, 200) for cell in row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    room = _room(sum(widths[:-1]) + 2 * (len(head) - 1))
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line[:-1], widths[:-1], strict=True)]
-        _line("  ".join([*cells, line[-1]]).rstrip())
+        _line("  ".join([*cells, one_line(line[-1], room)]).rstrip())
+
+
+def _room(taken: int) -> int:
+    """What a last column may take after so many cells."""
+    out = Output(sys.stdout)
+    return max(LEAST_CELLS, out.size()[0] - taken) if out.terminal else 1_000

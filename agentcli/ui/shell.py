@@ -63,10 +63,10 @@ class ShellRun:
         text = output.rstrip("\n")
         took = round((time.monotonic() - began) * 1000)
         run = ToolRun("!", self.line, text, CommandDisplay(self.line, text, code), is_error=code != 0, duration_ms=took)
-        if folds(run):
-            repl.state.folded = run
         repl.out.append(run)
         repl.tell_quietly(_told(self.line, text, code))
+        if folds(run):
+            repl.state.folded = run
 
 
 def _told(line: str, output: str, code: int | None) -> str:

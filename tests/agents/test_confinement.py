@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.repositories import Repository
+from support.crew import calling, config, delegate, opened
+from support.repositories import LINES, Repository
+from support.server import Server
 
 from agentcli.agents.workspace import Workspace, open_workspace
-from agentcli.protocol.events import PermissionMode
+from agentcli.protocol.events import PermissionMode, ToolFinished
 from agentcli.protocol.tools import Access
 from agentcli.safety.rules import Policy, Verdict, judge, parse_rules
 
@@ -56,6 +58,19 @@ ESCAPES = (
     "echo $(echo x > {parent}/app.txt)",
     "cat made.txt | tee >(cat > out/app.txt)",
     "touch ~/x",
+    "cd {parent} && find -delete",
+    "cp -l {parent}/app.txt hard && echo x > hard",
+    "cp -s {parent}/app.txt soft",
+    "ln -s .. up",
+    "touch out/../x",
+    "rm -rf ./*/",
+    "for d in out; do touch $d/x; done",
+    "f() { touch out/x; }; f",
+    "trap 'touch out/x' EXIT",
+    "(cd out; touch x)",
+    "cd lib 2>/dev/null || cd {parent}; touch x",
+    "git apply --directory=../.. made.txt",
+    "git init --separate-git-dir=out/g .",
 )
 NOT_JUDGED = (
     "$(echo git) -C {parent} reset",
@@ -70,7 +85,8 @@ NOT_JUDGED = (
     "echo x >> .git/config", "rm -rf .git", "echo x > lib/.git", "cp -r bare lib/.git",
     "cp -P out o && echo x > o/app.txt", "mv lib o && echo x > o/x", "git apply made.txt && echo x > link", "ln -s lib a && echo x > a/b",
     "while true; do echo x > a; ln -s lib a; done", "touch -- -tout; cp [!o]*",
-    "cp made.txt lib", "cp -r lib/. links",
+    "cp made.txt lib", "cp -r lib/. links", "cp -r {parent} copy && cd copy && git checkout .",
+    "mkdir -p a/b/c && cd a/b/c && mv ../../b ../../../d && touch ../../../x", "cd -P out/..; touch x", "env -C out touch x", "time -o out/x ls",
 )  # fmt: skip
 """What these write is known only when they run, or could be only if nothing happened in between. They may be asked, never simply run."""
 UNDERSTOOD = (
@@ -189,3 +205,22 @@ def test_the_parents_own_policy_would_have_let_them_pass(confined: Confined) -> 
     parents = Policy("accept-edits", (confined.repository.path,))
     assert judge(parents, "edit", Access(writes=(str(confined.repository.path / "app.txt"),))).decision == "allow"
     assert judge(parents.with_mode("bypass"), "bash", Access(command="make")).decision == "allow"
+
+
+async def test_a_worker_with_a_branch_cannot_leave_it_by_a_shell_though_everything_is_allowed(service: Server, repository: Repository) -> None:
+    tries = (
+        f"echo x > {repository.path}/app.txt",
+        f"git -C {repository.path} commit --quiet --allow-empty -m x",
+        f"python3 -c 'open(\"{repository.path}/app.txt\", \"w\")'",
+        "echo inside > made.txt",
+    )
+    prompt = calling(*(("bash", {"command": command}) for command in tries))
+    before = repository.git("rev-parse", "HEAD")
+    options = {"permission_mode": "bypass", "allowed_tools": ["bash"]}
+    async with opened(config(service.url), repository.path, **options) as (session, seen):
+        await delegate(session, service, ("task", {"agent": "general", "prompt": prompt, "workspace": "branch"}))
+    inside = sorted((event.result for event in seen.of(ToolFinished, "main/general-1")), key=lambda result: result.call_id)
+    assert [result.is_error for result in inside] == [True, True, True, False]
+    assert all("works in a clone of its own" in str(result.content) for result in inside[:3])
+    assert (repository.git("rev-parse", "HEAD"), repository.status(), repository.read("app.txt")) == (before, [], LINES)
+    assert repository.git("show", "agentcli/general-1:made.txt") == "inside"

@@ -252,7 +252,8 @@ def main() -> None:
 def _program(port: int, folder: Path, given: argparse.Namespace) -> None:
     runs = [program(port, folder) for _ in range(given.runs + 1)][1:]
     gap = statistics.median(seconds for seconds, _ in runs)
-    print(f"program  {FAN} workers x {given.latency * 1000:.0f} ms: gap {gap * 1000:.0f} ms = {gap / given.latency:.2f} x (at most {MOST_GAP}); ", end="")
+    print(f"program  {FAN} workers x {given.latency * 1000:.0f} ms: ", end="")
+    print(f"gap {gap * 1000:.0f} ms = {gap / given.latency:.2f} x (at most {MOST_GAP}); ", end="")
     print(f"open at once {min(peak for _, peak in runs)} of {FAN}; runs {', '.join(f'{seconds * 1000:.0f}' for seconds, _ in runs)}")
 
 

@@ -49,7 +49,8 @@ def test_the_time_limit_ends_a_call_that_hangs(place: Place, output_format: str)
 
 def test_within_its_limits_a_run_ends_well(place: Place) -> None:
     place.script({**call("ls", path="."), "usage": COSTLY}, said("Done.", usage=COSTLY))
-    ran = place.run("-p", "hi", "--max-turns", "2", "--max-budget-usd", "2.5", "--max-tokens", "2500000", "--timeout", "60", "--output-format", "json")
+    limits = ("--max-turns", "2", "--max-budget-usd", "2.5", "--max-tokens", "2500000", "--timeout", "60")
+    ran = place.run("-p", "hi", *limits, "--output-format", "json")
     assert (ran.code, ran.result["result"], ran.err) == (0, "Done.", "")
 
 

@@ -384,3 +384,21 @@ def test_a_worker_in_a_folder_of_its_own_is_judged_there_by_all_that_bind_it(gro
 
 def test_rules_are_plain_data() -> None:
     assert repr(Rule("bash", "bash", "tool", "")).startswith("Rule(text='bash', tool='bash'")
+
+
+def test_a_confined_policy_stays_so_and_binds_whatever_it_is_bound_by(ground: Ground) -> None:
+    clone = ground.root / "sub"
+    outer = ground.policy("bypass", allow=["bash", "edit(/**)"])
+    confined = outer.restricted().confined_to((clone,))
+    assert (confined.confined, confined.roots, [one.confined for one in confined.within]) == (True, (clone,), [True])
+    moved = confined.with_roots((ground.root / "src",), (ground.outside,)).with_mode("bypass").with_rules(allow=parse_rules("write"))
+    assert (moved.confined, moved.roots) == (True, (ground.root / "src",))
+    for policy, inside in ((confined, clone), (moved, ground.root / "src")):
+        assert judge(policy, "write", Access(writes=(str(inside / "x"),))).decision == "allow"
+        assert judge(policy, "write", Access(writes=(str(ground.root / "x"),))) == Verdict(
+            "deny", f"{ground.root}/x is outside of {inside}, and this worker works in a clone of its own.", "", "", (f"changes {ground.root}/x",)
+        )
+        assert judge(policy, "bash", Access(command="touch x")).decision == "allow"
+        assert judge(policy, "bash", Access(command="touch ../x")).decision == "deny"
+        assert judge(policy, "bash", Access(command="make")).decision == "ask"
+    assert judge(outer, "bash", Access(command="touch ../x && make")).decision == "allow"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,13 @@ class Place:
 
     folder: Path
     shared: Path
-    more: Mapping[str, str] = field(default_factory=dict)
 
     def script(self, *replies: Mapping[str, Any]) -> None:
         """What the scripted model says, from the first reply again in each run."""
         (self.shared / "script.json").write_text(json.dumps(replies))
 
     def env(self, **more: str) -> dict[str, str]:
-        return environment(XDG_CACHE_HOME=str(self.shared / "cache"), **self.more, **more)
+        return {**environment(XDG_CACHE_HOME=str(self.shared / "cache")), **more}
 
     def run(self, *words: str, stdin: str | None = None, cwd: Path | None = None, **more: str) -> Ran:
         """With the scripted model."""

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from support.screens import first_turn
 
 from agentcli.ui.commands import gathered
 from agentcli.ui.commands.models import Asked, parse
 from agentcli.ui.commands.registry import Registry, SlashCommand, command
 from agentcli.ui.repl import Repl, is_command
 from agentcli.ui.transcript import transcript
-from support.screens import first_turn
 
 NOBODY = cast(Repl, None)
 
@@ -95,8 +95,11 @@ def test_a_path_is_no_command(text: str, is_one: bool) -> None:
 
 def test_a_session_as_text_has_what_was_said_and_done_in_order() -> None:
     text = transcript(first_turn())
-    places = [text.index(part) for part in ("# Session in /home/me/records on acme/big-1:high", "## You\n\nThe parser accepts", "## Agent\n\nI'll look")]
-    places += [text.index(part) for part in ("**bash** pytest -q tests/test_parser.py", "**edit** src/records/parser.py\n\n```diff\n--- a/", "| `[/].py` | crash")]
+    parts = (
+        "# Session in /home/me/records on acme/big-1:high", "## You\n\nThe parser accepts", "## Agent\n\nI'll look",
+        "**bash** pytest -q tests/test_parser.py", "**edit** src/records/parser.py\n\n```diff\n--- a/", "| `[/].py` | crash",
+    )  # fmt: skip
+    places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert text.count("41 passed in 2.31s") == 1
 

@@ -99,7 +99,7 @@ def test_a_line_is_cut_between_characters_also_wide_ones() -> None:
     assert [plain(cut(line, width)) for width in (21, 10, 6, 5, 1, 0)] == ["模型の名前 rest of it", "模型の名…", "模型…", "模型…", "…", ""]
 
 
-@pytest.mark.parametrize("width", range(0, 30))
+@pytest.mark.parametrize("width", range(30))
 def test_no_cut_line_is_wider_than_asked(width: int) -> None:
     assert width_of(cut([("", "ab模型"), ("", "の名前 and more")], width)) <= width
 
@@ -249,7 +249,7 @@ def test_a_command_longer_than_the_screen_says_how_much_is_left_and_knows_that_i
     shown = texts(long.lines(80, 12))
     assert (len(shown), long.fits(80, 12), long.fits(80, 100)) == (12, False, True)
     assert "  … 43 more lines; all of it is printed above" in shown
-    assert [line for line in texts(long.detail_lines(80))] == [f"  line {n}" for n in range(50)]
+    assert texts(long.detail_lines(80)) == [f"  line {n}" for n in range(50)]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.terminal import (
     CTRL_C,
     CTRL_D,
@@ -26,9 +29,40 @@ from support.terminal import (
     Terminal,
     agentcli,
     plain_text,
+    workplace,
 )
 
 Open = Callable[..., Terminal]
+
+
+class Tmux:
+    """A terminal of its own that wraps lines anew on a resize, which pyte does not."""
+
+    def __init__(self, command: str, cwd: Path, columns: int, rows: int) -> None:
+        self._server = f"agentcli-test-{os.getpid()}"
+        self.run("-f", os.devnull, "new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(cwd), command)
+
+    def __enter__(self) -> Tmux:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.run("kill-server")
+
+    def run(self, *words: str) -> str:
+        return subprocess.run(["tmux", "-L", self._server, *words], capture_output=True, text=True, check=True).stdout
+
+    def keys(self, *keys: str) -> None:
+        self.run("send-keys", "-t", "0", *keys)
+
+    def text(self, *more: str) -> str:
+        return self.run("capture-pane", "-p", "-t", "0", *more)
+
+    def see(self, *texts: str) -> None:
+        until = time.monotonic() + 15
+        while not all(text in self.text() for text in texts):
+            assert time.monotonic() < until, f"not to be seen: {texts}; the screen:\n{self.text()}"
+            time.sleep(0.02)
+
 REST: dict[str, Any] = {"text": "All done here.", "repeat": True}
 
 
@@ -106,6 +140,25 @@ def test_a_resize_in_the_middle_of_a_stream_loses_nothing_and_prints_nothing_twi
     for text in ("> talk", "First paragraph, done.", "word0 ", "word59", "Last paragraph.", READY):
         assert everything.count(text) == 1, f"{text!r} stands {everything.count(text)} times in:\n{everything}"
     assert b"\x1b[2J" not in terminal.raw
+
+
+def test_a_terminal_that_wraps_lines_anew_is_redrawn_without_remains(session: Open, tmp_path: Path, own_home: Path) -> None:
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed: nothing here wraps lines anew")
+    words = [f"word{number} " for number in range(40)]
+    script = [{"text": ["A paragraph that is done.\n\n", *words], "delay_s": 0.03}, REST]
+    config = workplace(tmp_path, script)
+    with Tmux(" ".join(agentcli("--config", str(config))), tmp_path / "project", columns=100, rows=24) as tmux:
+        tmux.see(READY)
+        tmux.keys("talk", "Enter")
+        tmux.see("word9 ")
+        tmux.run("resize-window", "-t", "0", "-x", "50", "-y", "24")
+        tmux.see("word20")
+        tmux.run("resize-window", "-t", "0", "-x", "110", "-y", "18")
+        tmux.see("word39", READY)
+        everything = tmux.text("-S", "-")
+    for text in ("> talk", "A paragraph that is done.", "word0 ", "word39", "1 turn", READY):
+        assert everything.count(text) == 1, f"{text!r} stands {everything.count(text)} times in:\n{everything}"
 
 
 def test_forty_columns_hold_a_question_a_list_and_an_answer(session: Open) -> None:
@@ -288,13 +341,10 @@ def test_no_control_character_of_a_model_a_file_name_or_a_command_reaches_the_te
     terminal.type("n" + ENTER)
     terminal.see("All done here.")
     written = terminal.raw[before:].decode("utf-8", "surrogateescape")
-    ours = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
+    ours = re.compile(r"\x1b\[(?:\?(?:25|7|2004|2026|1)[hl]|\d*[ABCDJK]|[\d;]*m)")
     left = ours.sub("", written)
-    assert {char for char in left if ord(char) < 32 or 0x7F <= ord(char) < 0xA0} <= {"\r", "\n", "\b", "\x07"} - {"\x07"}
+    assert {char for char in left if ord(char) < 32 or 0x7F <= ord(char) < 0xA0} <= {"\r", "\n", "\b"}
     for sequence in sequences:
         if ours.fullmatch(sequence) is None:
             assert sequence not in written
     assert "[bold]as it is[/bold]" in terminal.everything
-
-
-assert os.name == "posix"

@@ -11,26 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from support.terminal import ALT_ENTER, BUSY, CTRL_C, CTRL_D, CTRL_O, ENTER, ESC, RIGHT, SHIFT_TAB, TAB, Terminal
+from support.terminal import ALT_ENTER, BUSY, CTRL_C, CTRL_D, CTRL_O, ENTER, ESC, RIGHT, SHIFT_TAB, Terminal, agentcli, workplace
 
 Open = Callable[..., Terminal]
 
 HOLD: dict[str, Any] = {"when": "hold", "text": "Let me think about it", "hang": True, "repeat": True}
 REST: dict[str, Any] = {"text": "All done here.", "repeat": True}
+GATE = "while [ ! -e go ]; do sleep 0.02; done; rm go"
+"""A command that runs until the test lets it end."""
+
+
+def bash(command: str, **more: Any) -> dict[str, Any]:
+    """A reply that runs a command."""
+    return {"calls": [{"name": "bash", "arguments": {"command": command}}], **more}
 
 
 def stored(home: Path) -> list[dict[str, Any]]:
     """The events of the only session that was saved."""
     (path,) = (home / ".local/share/agentcli/sessions").rglob("*.jsonl")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line)["event"] for line in path.read_text().splitlines()]
 
 
 def test_a_turn_with_a_read_an_edit_that_is_asked_for_and_an_answer_in_markdown(session: Open, tmp_path: Path) -> None:
     script = [
         {"when": "fix", "text": "I read it first.", "calls": [{"name": "read", "arguments": {"path": "main.py"}}]},
-        {"when": "1 |" if False else "hello", "text": "Now the change.",
-         "calls": [{"name": "edit", "arguments": {"path": "main.py", "old": "hello", "new": "good day"}}]},
+        {"when": "hello", "text": "Now the change.", "calls": [
+            {"name": "edit", "arguments": {"path": "main.py", "old": "hello", "new": "good day"}},
+        ]},
         {"text": "# Done\n\nIt says **good day** now:\n\n```python\nprint('good day')\n```\n"},
     ]  # fmt: skip
     terminal = session(script)
@@ -39,11 +46,14 @@ def test_a_turn_with_a_read_an_edit_that_is_asked_for_and_an_answer_in_markdown(
     terminal.see("May it run edit?", "- hello", "+ good day", "y once", "s this session")
     assert (tmp_path / "project/main.py").read_text() == "print('hello')\n"
     terminal.type("y")
-    terminal.see("● edit main.py  +1 -1", "It says good day now:", "2 turns" if False else "3 turns")
+    terminal.see("● edit main.py  +1 -1", "It says good day now:", "3 turns")
     terminal.ready()
     assert (tmp_path / "project/main.py").read_text() == "print('good day')\n"
     assert "**" not in terminal.text
     assert terminal.text.count("Now the change.") == 1
+
+
+# --- models ---
 
 
 def test_a_switch_of_the_model_is_proved_by_the_model_that_answers_next(session: Open, own_home: Path) -> None:
@@ -51,12 +61,13 @@ def test_a_switch_of_the_model_is_proved_by_the_model_that_answers_next(session:
     terminal.enter("who are you")
     terminal.see("I am the first.")
     terminal.ready()
+    terminal.enter("/model demo/m22")
+    terminal.see("unknown model 'demo/m22'; nearest: demo/m2", "demo/m1 · default")
     terminal.enter("/model demo/m2:high")
     terminal.see("model: demo/m2:high (command)", "The cache is lost: the next call reads about 15 tokens anew, $0.0001 at its price.")
     terminal.enter("who are you now")
     terminal.see("I am the second.", "demo/m2:high · default")
-    uses = [event["event"]["model"] for event in stored(own_home) if event["event"]["type"] == "replied"]
-    assert uses == [
+    assert [event["model"] for event in stored(own_home) if event["type"] == "replied"] == [
         {"requested": "demo/m1", "resolved": "demo/m1", "source": "config", "served": "m1"},
         {"requested": "demo/m2:high", "resolved": "demo/m2:high", "source": "command", "served": "two-2026"},
     ]
@@ -77,115 +88,97 @@ def test_the_list_of_models_searches_sets_the_effort_and_keeps_it_for_good(sessi
     assert json.loads((own_home / ".config/agentcli/settings.json").read_text()) == {"default_model": "demo/m2:high"}
 
 
-def test_a_switch_while_a_turn_runs_says_when_it_takes_effect(session: Open) -> None:
-    terminal = session([HOLD, REST])
-    terminal.enter("hold")
-    terminal.see("Let me think about it")
-    terminal.enter("/model demo/m2")
-    terminal.see("It takes effect at the next model call of this turn.", "demo/m2 · default")
+# --- while it works ---
 
 
-def test_an_unknown_model_names_the_nearest_and_changes_nothing(session: Open) -> None:
-    terminal = session([REST])
-    terminal.enter("/model demo/m22")
-    terminal.see("unknown model 'demo/m22'; nearest: demo/m2")
-    assert "demo/m1 · default" in terminal.text
-
-
-def test_what_is_typed_while_it_works_steers_the_turn_and_reaches_the_next_request(session: Open) -> None:
+def test_what_is_typed_while_it_works_steers_the_turn_or_waits_for_its_end(session: Open, tmp_path: Path) -> None:
     script = [
-        {"when": "begin", "text": "On it.", "calls": [{"name": "bash", "arguments": {"command": "while [ ! -e go ]; do sleep 0.02; done"}}]},
-        {"when": "turn left", "text": "Left it is."},
-    ]
-    terminal = session(script, "--permission-mode", "bypass")
+        bash(GATE, when="begin", text="On it."), {"when": "turn left", "text": "Left it is."},
+        bash(GATE, when="once more", text="Again."), {"when": "and then", "text": "That too."}, {"text": "The first is done."},
+    ]  # fmt: skip
+    terminal = session(script, "--permission-mode", "bypass", rows=40)
     terminal.enter("begin")
     terminal.see("running bash", BUSY)
     terminal.enter("turn left")
     terminal.see("next: turn left")
-    Path(terminal.child.cwd, "go").touch()
+    (tmp_path / "project/go").touch()
     terminal.see("> turn left", "Left it is.")
     terminal.ready()
     assert "next: turn left" not in terminal.text
-
-
-def test_a_follow_up_waits_for_the_end_of_the_turn(session: Open) -> None:
-    script = [
-        {"when": "begin", "text": "On it.", "calls": [{"name": "bash", "arguments": {"command": "while [ ! -e go ]; do sleep 0.02; done"}}]},
-        {"when": "and then", "text": "That too."},
-        {"text": "The first is done."},
-    ]
-    terminal = session(script, "--permission-mode", "bypass")
-    terminal.enter("begin")
-    terminal.see("running bash", BUSY)
+    terminal.enter("once more")
+    terminal.see("Again.", "running bash")
     terminal.type("and then" + ALT_ENTER)
     terminal.see("then: and then")
-    Path(terminal.child.cwd, "go").touch()
+    (tmp_path / "project/go").touch()
     terminal.see("That too.")
     order = [terminal.everything.index(text) for text in ("The first is done.", "> and then", "That too.")]
     assert order == sorted(order)
 
 
-def test_escape_gives_queued_text_back_and_only_then_interrupts(session: Open) -> None:
+def test_escape_gives_queued_text_back_then_interrupts_and_a_switch_says_when_it_takes_effect(session: Open) -> None:
     terminal = session([HOLD, REST])
     terminal.enter("hold")
     terminal.see("Let me think about it")
+    terminal.enter("/model demo/m2")
+    terminal.see("It takes effect at the next model call of this turn.", "demo/m2 · default")
     terminal.enter("first thought")
     terminal.see("next: first thought")
     terminal.type(ESC)
     terminal.see("› first thought")
     assert "answering" in terminal.text
     terminal.type(ESC)
-    terminal.see("■ interrupted")
-    assert "› first thought" in terminal.text
-
-
-def test_a_stream_is_interrupted_at_once_and_the_session_goes_on(session: Open) -> None:
-    terminal = session([HOLD, REST])
+    terminal.see("■ interrupted", "⋯ cut off by an interrupt", "› first thought")
+    terminal.type(ENTER)
+    terminal.see("> first thought", "All done here.")
+    terminal.ready()
     terminal.enter("hold")
-    terminal.see("Let me think about it")
+    terminal.see(BUSY)
     terminal.type(ESC)
     took = terminal.ready()
     assert took < 1.0, f"{took:.2f} s until the prompt was back"
-    assert "⋯ cut off by an interrupt" in terminal.text
-    terminal.enter("go on")
-    terminal.see("All done here.")
 
 
 def test_an_interrupted_command_leaves_no_process_and_gives_the_prompt_back(session: Open, tmp_path: Path) -> None:
-    command = "echo $$ > pid; sleep 300"
-    terminal = session([{"when": "run", "calls": [{"name": "bash", "arguments": {"command": command}}]}, REST], "--permission-mode", "bypass")
+    terminal = session([bash("echo $$ > pid; sleep 300", when="run"), REST], "--permission-mode", "bypass")
     terminal.enter("run it")
     terminal.see("running bash")
-    terminal.until(lambda: (tmp_path / "project/pid").exists() and (tmp_path / "project/pid").read_text() != "", "no command runs")
-    pid = int((tmp_path / "project/pid").read_text())
+    file = tmp_path / "project/pid"
+    terminal.until(lambda: file.exists() and file.read_text() != "", "no command runs")
     terminal.type(CTRL_C)
     took = terminal.ready()
     assert took < 1.5, f"{took:.2f} s until the prompt was back"
     with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        os.kill(int(file.read_text()), 0)
 
 
-def test_a_shell_line_is_shown_interruptible_and_told_to_the_model(session: Open) -> None:
-    terminal = session([{"when": "what was it", "text": "A number, I guess."}])
-    terminal.enter("!seq 30 | tr '\\n' ' '; echo; echo done")
-    terminal.see("● ! seq 30", "done")
+def test_a_shell_line_is_shown_folded_interruptible_and_told_to_the_model_and_shift_tab_changes_the_mode(session: Open) -> None:
+    terminal = session([{"when": "what was it", "text": "A number, I guess."}], rows=70)
+    terminal.enter("!seq 30; echo done")
+    terminal.see("● ! seq 30", "… +26 earlier lines (Ctrl+O)", "done")
+    assert "    17" not in terminal.text
+    terminal.type(CTRL_O)
+    terminal.see("    17", "    30")
     terminal.enter("!sleep 100")
     terminal.see("! sleep 100  0s")
     terminal.type(ESC)
     terminal.see("ended before it was done")
+    for mode in ("accept-edits", "plan", "auto", "default"):
+        terminal.type(SHIFT_TAB)
+        terminal.see(f"demo/m1 · {mode}")
     terminal.enter("what was it")
     terminal.see("A number, I guess.")
+
+
+# --- approvals ---
 
 
 def test_approvals_of_workers_queue_name_their_worker_and_one_word_answers_all_of_a_kind(session: Open, tmp_path: Path) -> None:
     tasks = [{"agent": "general", "prompt": f"chore {number}"} for number in range(3)]
     script = [
         {"when": "do chores", "text": "Three.", "calls": [{"name": "parallel_task", "arguments": {"tasks": tasks}}]},
-        {"agent": "general", "each": True, "when": "chore", "replies": [
-            {"calls": [{"name": "bash", "arguments": {"command": "rm -rf old && echo x >> done"}}]}, {"text": "Clean."},
-        ]},
+        {"agent": "general", "each": True, "when": "chore", "replies": [bash("rm -rf old && echo x >> done"), {"text": "Clean."}]},
         REST,
-    ]  # fmt: skip
+    ]
     terminal = session(script)
     terminal.enter("do chores")
     terminal.see("general-1 asks: bash   (2 more wait)", "rm -rf old && echo x >> done", "why")
@@ -194,16 +187,14 @@ def test_approvals_of_workers_queue_name_their_worker_and_one_word_answers_all_o
     terminal.type("not that folder" + ENTER)
     terminal.see("general-2 asks: bash   (1 more waits)")
     terminal.type("s")
-    terminal.see("✗ refused for general-1: bash", "(not that folder)", "allowed for this session to general-2", "allowed for this session to general-3")
+    terminal.see("✗ refused for general-1: bash", "(not that folder)")
+    terminal.see("allowed for this session to general-2", "allowed for this session to general-3")
     terminal.see("All done here.")
     assert (tmp_path / "project/done").read_text() == "x\nx\n"
 
 
 def test_an_allowed_rule_is_shown_before_it_is_saved_and_asks_no_more(session: Open, own_home: Path) -> None:
-    script = [
-        {"when": "once", "calls": [{"name": "bash", "arguments": {"command": "rm -rf a"}}]}, {"text": "First."},
-        {"when": "again", "calls": [{"name": "bash", "arguments": {"command": "rm -rf a"}}]}, {"text": "Second."},
-    ]  # fmt: skip
+    script = [bash("rm -rf a", when="once"), {"text": "First."}, bash("rm -rf a", when="again"), {"text": "Second."}]
     terminal = session(script)
     terminal.enter("once")
     terminal.see("a always: bash(rm -rf a)")
@@ -216,8 +207,7 @@ def test_an_allowed_rule_is_shown_before_it_is_saved_and_asks_no_more(session: O
 
 
 def test_no_letter_of_a_sentence_answers_a_question_that_comes_while_it_is_typed(session: Open) -> None:
-    script = [{"when": "begin", "first_delay_s": 0.4, "calls": [{"name": "bash", "arguments": {"command": "rm -rf a"}}]}, REST]
-    terminal = session(script)
+    terminal = session([bash("rm -rf a", when="begin", first_delay_s=0.4), REST])
     terminal.enter("begin")
     terminal.see(BUSY)
     for letter in "yes always say so":
@@ -227,22 +217,7 @@ def test_no_letter_of_a_sentence_answers_a_question_that_comes_while_it_is_typed
     assert "allowed" not in terminal.text
 
 
-def test_shift_tab_goes_through_the_modes(session: Open) -> None:
-    terminal = session([REST])
-    for mode in ("accept-edits", "plan", "auto", "default"):
-        terminal.type(SHIFT_TAB)
-        terminal.see(f"demo/m1 · {mode}")
-
-
-def test_a_folded_result_is_printed_whole_on_demand(session: Open) -> None:
-    script = [{"when": "look", "calls": [{"name": "bash", "arguments": {"command": "seq 1 40"}}]}, REST]
-    terminal = session(script, rows=60)
-    terminal.enter("look")
-    terminal.see("… +35 earlier lines (Ctrl+O)")
-    terminal.ready()
-    assert "    17" not in terminal.text
-    terminal.type(CTRL_O)
-    terminal.see("    17", "    40")
+# --- workers ---
 
 
 def test_a_worker_that_failed_runs_again_on_another_model(session: Open) -> None:
@@ -250,7 +225,7 @@ def test_a_worker_that_failed_runs_again_on_another_model(session: Open) -> None
         {"when": "ask", "calls": [{"name": "task", "arguments": {"agent": "explore", "prompt": "look there"}}]},
         {"agent": "explore", "model": "m1", "error": {"kind": "authentication", "message": "bad key"}},
         {"agent": "explore", "model": "m2", "text": "Here it is."},
-        {"when": "news", "text": "The worker found it."},
+        {"when": "A background worker has ended", "text": "The worker found it."},
         {"text": "It failed."},
     ]
     terminal = session(script)
@@ -261,20 +236,27 @@ def test_a_worker_that_failed_runs_again_on_another_model(session: Open) -> None
     terminal.see("explore-1 runs again as explore-2", "demo/m2 (pin)", "1 worker: 1 done")
     terminal.enter("/agents show explore-2")
     terminal.see("resolved: demo/m2", "Here it is.")
+    terminal.enter("news")
+    terminal.see("←", "The worker found it.")
 
 
 # --- leaving ---
 
 
-def modes(terminal: Terminal) -> tuple[bool, bool]:
-    """Whether the terminal echoes and edits lines, as before the program."""
+def echoes_and_edits(terminal: Terminal) -> tuple[bool, bool]:
+    """The terminal's own modes."""
     flags = termios.tcgetattr(terminal.child.child_fd)[3]
     return bool(flags & termios.ECHO), bool(flags & termios.ICANON)
 
 
-def test_control_c_twice_quits_and_leaves_the_terminal_as_it_was(session: Open) -> None:
+def restored(terminal: Terminal) -> bool:
+    """Whether the last that was written ends bracketed pastes and shows the cursor."""
+    return b"\x1b[?2004l" in terminal.raw[-300:] and b"\x1b[?25l" not in terminal.raw.rpartition(b"\x1b[?25h")[2]
+
+
+def test_control_c_clears_then_warns_then_quits_and_leaves_the_terminal_as_it_was(session: Open) -> None:
     terminal = session([REST])
-    assert modes(terminal) == (False, False)
+    assert echoes_and_edits(terminal) == (False, False)
     terminal.type("half a tho")
     terminal.see("› half a tho")
     terminal.type(CTRL_C)
@@ -283,8 +265,21 @@ def test_control_c_twice_quits_and_leaves_the_terminal_as_it_was(session: Open) 
     terminal.see("Ctrl+C again quits")
     terminal.type(CTRL_C)
     assert terminal.end() == 0
-    assert terminal.raw.rstrip().endswith(b"\x1b[?2004l") or b"\x1b[?2004l" in terminal.raw[-200:]
-    assert b"\x1b[?25h" in terminal.raw[-200:]
+    assert restored(terminal)
+
+
+def test_two_control_c_at_once_end_a_turn_with_workers_and_the_session(session: Open, own_home: Path) -> None:
+    tasks = [{"agent": "explore", "prompt": f"look {number}"} for number in range(8)]
+    script = [
+        {"when": "go", "calls": [{"name": "parallel_task", "arguments": {"tasks": tasks}}]},
+        {"agent": "explore", "each": True, "when": "look", "replies": [{"text": "looking", "hang": True}]},
+    ]
+    terminal = session(script)
+    terminal.enter("go")
+    terminal.see("8 running")
+    terminal.type(CTRL_C + CTRL_C)
+    assert terminal.end() == 0
+    assert [event["type"] for event in stored(own_home)].count("agent_finished") == 8
 
 
 def test_control_d_on_an_empty_line_quits_and_an_empty_session_leaves_no_file(session: Open, own_home: Path) -> None:
@@ -300,28 +295,25 @@ def test_a_signal_ends_a_running_turn_in_order(session: Open, own_home: Path) ->
     terminal.see("Let me think about it")
     os.kill(terminal.child.pid, signal.SIGTERM)
     assert terminal.end() == 143
-    assert b"\x1b[?2004l" in terminal.raw[-300:]
-    assert stored(own_home)[-1]["event"]["type"] == "run_finished"
+    assert restored(terminal)
+    assert stored(own_home)[-1]["type"] == "run_finished"
 
 
-def test_a_killed_session_is_taken_up_again_and_the_shell_gets_its_terminal_back(tmp_path: Path, terminals: list[Terminal], session: Open) -> None:
-    from support.terminal import agentcli, workplace
-
+def test_a_killed_session_is_taken_up_again_and_the_shell_gets_its_terminal_back(
+    tmp_path: Path, terminals: list[Terminal], session: Open
+) -> None:
     config = workplace(tmp_path, [HOLD, {"when": "and now", "text": "Where were we?"}])
     shell = Terminal(["bash", "--norc", "-i"], tmp_path / "project", {"PS1": "sh> "})
     terminals.append(shell)
     shell.see("sh>")
-    shell.enter(" ".join(agentcli("--config", str(config))) + " & echo $! > pid; fg" if False else f"{' '.join(agentcli('--config', str(config)))}; stty -a | tr ';' '\\n'")
+    shell.enter(f"{' '.join(agentcli('--config', str(config)))}; stty -a | tr ';' '\\n'")
     shell.ready()
     shell.enter("hold")
     shell.see("Let me think about it")
-    children = Path(f"/proc/{shell.child.pid}/task/{shell.child.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
+    (child,) = Path(f"/proc/{shell.child.pid}/task/{shell.child.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGKILL)
     shell.see("sh>", " icanon", " echo ")
     terminal = session([], "-c")
     terminal.see("resumed", "> hold")
     terminal.enter("and now")
     terminal.see("Where were we?")
-
-
-__all__ = ["TAB"]

@@ -1,0 +1,53 @@
+"""The example programs run as programs of their own, in a small project."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.examples import LOCAL, PROGRAMS
+
+from agentcli.providers import weights
+from agentcli.system import folders
+
+WEIGHTS = folders.weights()
+"""Where the person who runs the tests keeps them; looked up before the tests' own home is set."""
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def project() -> Path:
+    """The working directory as a small project."""
+    Path("src").mkdir()
+    Path("src/greet.py").write_text('def greet(name: str) -> str:\n    """Greets."""\n    return f"hello {name}"\n')
+    Path("a.txt").write_text("an apple\n")
+    Path("b.txt").write_text("a pear\n")
+    return Path.cwd()
+
+
+@pytest.fixture
+def run(project: Path) -> Run:
+    """`run("own_tool", seconds, **environment)` runs a program in the project and gives what it printed."""
+
+    def running(name: str, seconds: float = 60, **environment: str) -> str:
+        argv = [sys.executable, str(PROGRAMS / f"{name}.py")]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, env={**os.environ, **environment}, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+    return running
+
+
+@pytest.fixture
+def local_weights(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where both local models are; skips, naming the command, where they are not."""
+    for name in LOCAL:
+        if weights.located(name, WEIGHTS) is None:
+            pytest.skip(f"the weights of {name} are not in {WEIGHTS}: agentcli local pull {name}")
+    monkeypatch.setenv("AGENTCLI_WEIGHTS", str(WEIGHTS))
+    return WEIGHTS
