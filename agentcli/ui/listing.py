@@ -90,7 +90,7 @@ def agents(agent: AsyncAgent, cwd: Path, name: str, model: str | None, *, as_jso
     else:
         _table(
             ("WORKER", "MODEL (WHY)", "TOOLS", "DEFINED IN", "FOR"),
-            [(row.name, _runs_on(row), _tools(row), row.source, row.description) for row in rows],
+            [(row.name, _runs_on(row), _tools(row), _short(row.source, cwd), row.description) for row in rows],
         )
 
 
@@ -103,6 +103,14 @@ def _agent_facts(row: overview.AgentRow) -> dict[str, Any]:
 
 def _runs_on(row: overview.AgentRow) -> str:
     return f"{row.model.resolved} ({row.model.source})" if row.model else f"none: {row.problem}"
+
+
+def _short(place: str, cwd: Path) -> str:
+    """A path as a person would write it here."""
+    for folder, written in ((cwd, ""), (Path.home(), "~/")):
+        if place.startswith(f"{folder}/"):
+            return written + place.removeprefix(f"{folder}/")
+    return place
 
 
 def _tools(row: overview.AgentRow) -> str:

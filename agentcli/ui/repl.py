@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentcli.protocol.commands import Answer, Command, Inject, Interrupt, SetMode
+from agentcli.protocol.commands import Answer, Command, SetMode
 from agentcli.protocol.errors import AgentError, Terminated, UsageError
 from agentcli.protocol.events import Envelope, PermissionMode
 from agentcli.protocol.messages import user_text
@@ -24,6 +24,7 @@ from agentcli.ui.lines import Line
 from agentcli.ui.paste import Pastes
 from agentcli.ui.shell import ShellRun
 from agentcli.ui.state import Screen
+from agentcli.ui.turns import Turns
 
 if TYPE_CHECKING:
     from agentcli.sdk.agent import AsyncAgent
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from agentcli.ui.commands.registry import Registry
     from agentcli.ui.render import Painter
 
-LONG_TURN_S = 20.0
-"""A person has looked away by then: only the end of a turn that took longer is called out."""
 MODES: tuple[PermissionMode, ...] = ("default", "accept-edits", "plan", "auto")
 """What Shift+Tab goes through."""
 QUIT_WINDOW_S = 2.0
@@ -59,13 +58,11 @@ class Repl:
         self.agent: AsyncAgent
         self.session: AsyncSession
         self._approval: Approval | None = None
-        self._todo: asyncio.Queue[str] = asyncio.Queue()
-        self._turn: asyncio.Task[Any] | None = None
+        self.turns = Turns(self)
         self._jobs: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup
         self._modal_lock = asyncio.Lock()
         self._last_interrupt = -QUIT_WINDOW_S
-        self._leave: list[Any] = []
         self._registry: Registry | None = None
         self._quiet: set[str] = set()
 
@@ -75,7 +72,7 @@ class Repl:
         """Until the person leaves. Raises AgentError where no session can be opened, Terminated on a signal."""
         self.face = face
         if self.start.prompt:
-            self._todo.put_nowait(self.start.prompt)
+            self.turns.submit(self.start.prompt)
         with _signals(self):
             try:
                 async with asyncio.TaskGroup() as group:
@@ -98,12 +95,12 @@ class Repl:
         try:
             await open_first(self)
         except AgentError as error:
-            return self.face.leave(error)
+            self.face.leave(error)
+            return
         self.opening = ""
         self.opened.set()
         self.face.changed()
-        while True:
-            await self._run_turn(await self._todo.get())
+        await self.turns.run()
 
     async def _close(self) -> None:
         from agentcli.ui.opening import forget_empty
@@ -128,6 +125,9 @@ class Repl:
             self.fail(error)
 
     def quit(self, error: BaseException | None = None) -> None:
+        """Leaves, and says how to come back."""
+        if self.opened.is_set() and self.session.history and self.start.options.get("save", True):
+            self.say([("dim", f"To go on with this session: agentcli --resume {self.session.id}")])
         self.face.leave(error)
 
     # --- what is shown ---
@@ -175,7 +175,7 @@ class Repl:
 
     @property
     def busy(self) -> bool:
-        return self._turn is not None or not self._todo.empty()
+        return self.turns.busy
 
     @property
     def commands(self) -> Registry:
@@ -248,33 +248,19 @@ class Repl:
             return self.spawn(self._shell(said[1:].strip()))
         if is_command(said):
             return self.spawn(self._command(said))
-        if self.busy:
-            return self._steer(said)
-        return self.submit(said)
-
-    def submit(self, text: str) -> None:
-        """A message for a run, after those that wait."""
-        self._todo.put_nowait(text)
-        self.face.changed()
+        if self.busy and self.opened.is_set():
+            self.turns.steer(said)
+        else:
+            self.turns.submit(said)
+        return self.face.changed()
 
     def follow_up(self, text: str) -> None:
         """Alt+Enter while the agent works: sent when this turn is over."""
         said = self.pastes.expand(text).strip()
         self.pastes.clear()
         if said:
-            self.state.queue(said, "follow")
+            self.turns.follow_up(said)
             self.face.changed()
-
-    def _steer(self, text: str) -> None:
-        self.state.queue(text, "steer")
-        self.command(Inject(user_text(text, "injected")))
-        self.face.changed()
-
-    def take_back(self) -> str:
-        """The queued texts, taken out of the queue; "" where there are none."""
-        if self.opened.is_set():
-            self.session.take_back()
-        return "\n".join(item.text for item in self.state.unqueue())
 
     async def _command(self, said: str) -> None:
         from agentcli.ui.commands import run_command
@@ -294,56 +280,6 @@ class Repl:
             self.shell = None
             self.face.changed()
 
-    # --- turns ---
-
-    async def _run_turn(self, text: str) -> None:
-        began = time.monotonic()
-        turn = self._turn = asyncio.create_task(self.session.drive(text))
-        try:
-            # Waited for, not awaited: a cancel of ours must reach this task also where the turn ends well because of it.
-            await asyncio.wait((turn,))
-        finally:
-            self._turn, self.download = None, None
-            if not turn.done():
-                turn.cancel()
-                await asyncio.wait((turn,))
-            self.face.changed()
-        self._after_turn(time.monotonic() - began, failed=self._failed(turn))
-
-    def _failed(self, turn: asyncio.Task[Any]) -> bool:
-        """Whether a turn ended badly; tells why where no event did."""
-        if turn.cancelled():
-            self.remark("interrupted.", "warning")
-            return True
-        error = turn.exception()
-        if error is None:
-            return turn.result().failure is not None
-        if not isinstance(error, AgentError):
-            raise error
-        self.fail(error)
-        return True
-
-    def _after_turn(self, seconds: float, failed: bool) -> None:
-        from agentcli.sdk.programs import git_branch
-
-        self.branch = git_branch(self.cwd)
-        self._next_queued(failed)
-        if seconds >= LONG_TURN_S and self._todo.empty():
-            self.face.ring("agentcli failed" if failed else "agentcli is done")
-
-    def _next_queued(self, failed: bool) -> None:
-        """What was typed meanwhile and not delivered goes on by itself after a good end, back to the person after another."""
-        self.session.take_back()
-        waiting = self.state.unqueue()
-        if failed and waiting:
-            return self.face.give_back("\n".join(item.text for item in waiting))
-        for at, item in enumerate(waiting):
-            if at == 0:
-                self.submit(item.text)
-            else:
-                self.state.queue(item.text, "follow")
-        return None
-
     # --- modes ---
 
     def next_mode(self) -> None:
@@ -361,18 +297,12 @@ class Repl:
         if self.shell is not None:
             self.shell.stop()
             return True
-        if self._turn is None:
-            return False
-        if self.session.busy:
-            self.command(Interrupt())
-        else:
-            self._turn.cancel()
-        return True
+        return self.turns.interrupt()
 
     def escape(self) -> None:
         """Esc: queued texts come back to the prompt, else what runs is interrupted."""
         if self.shell is None and self.state.queued:
-            return self.face.give_back(self.take_back())
+            return self.face.give_back(self.turns.take_back())
         self.interrupt()
         return None
 

@@ -22,7 +22,6 @@ from prompt_toolkit.layout.containers import ConditionalContainer
 from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.output import ColorDepth
-from prompt_toolkit.styles import Style
 
 from agentcli.sdk.terminal import terminal
 from agentcli.ui.approve import Approval
@@ -33,6 +32,7 @@ from agentcli.ui.lines import Line
 from agentcli.ui.look import look_of
 from agentcli.ui.pieces import Rows, Splitter
 from agentcli.ui.prompt import MENU_ROWS, Prompt
+from agentcli.ui.style import style
 
 if TYPE_CHECKING:
     from agentcli.ui.drawing import Drawing
@@ -45,15 +45,6 @@ ANIMATION_S = 0.25
 TYPING_S = 0.6
 """A question that comes while somebody types gets no key before they pause this long: no letter may answer what was not read yet."""
 NOTE_S = 4.0
-
-STYLE = Style.from_dict({
-    "dim": "dim", "bold": "bold", "key": "ansicyan", "title": "bold", "warn": "ansiyellow", "bad": "ansired", "good": "ansigreen",
-    "chosen": "bold ansicyan", "typed": "", "cursor": "reverse", "marker": "bold ansicyan", "marker.plan": "bold ansiyellow",
-    "marker.bypass": "bold ansired", "marker.busy": "dim",
-    "completion-menu": "noinherit", "completion-menu.completion": "noinherit", "completion-menu.completion.current": "noinherit bold ansicyan",
-    "completion-menu.meta.completion": "noinherit dim", "completion-menu.meta.completion.current": "noinherit ansicyan",
-    "scrollbar.background": "noinherit", "scrollbar.button": "noinherit dim", "search-toolbar": "noinherit",
-})  # fmt: skip
 
 
 class InlineScreen:
@@ -100,7 +91,7 @@ class InlineScreen:
         app = InlineApplication(
             layout=Layout(rows, focused_element=self.prompt.window),
             key_bindings=bindings(self),
-            style=STYLE,
+            style=style(),
             include_default_pygments_style=False,
             color_depth=ColorDepth.DEPTH_4_BIT if self.look == "colour" else ColorDepth.DEPTH_1_BIT,
             output=self.output,

@@ -40,7 +40,7 @@ async def test_the_usd_of_all_agents_count_and_the_next_call_of_each_is_stopped(
         calls = len(seen.of(Replied))
     ended = seen.of(AgentFinished)
     assert [(event.status, event.failure.kind) for event in ended] == [("failed", "budget")] * 4
-    assert 0.1 <= spent(seen) <= 0.1 + 3 * A_CALL_USD + 1e-9
+    assert 0.1 <= spent(seen) < 0.1 + 4 * A_CALL_USD
     assert stopped.value.exit_code == 54
     assert len(server.requests) == calls
 
@@ -75,7 +75,7 @@ async def test_workers_in_the_background_spend_from_the_same_purse(tmp_path: Pat
         assert each_ended_once(seen)
         assert len([one for one in server.requests if asked(one).prompt == "go"]) == 2
     assert seen.by(AgentFinished)["main/scout-1"].failure.kind == "budget"
-    assert 0.1 <= spent(seen) <= 0.1 + 2 * A_CALL_USD
+    assert 0.1 <= spent(seen) < 0.1 + 2 * A_CALL_USD
 
 
 async def test_a_workers_own_budget_ends_that_worker_alone(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ async def test_a_workers_own_budget_ends_that_worker_alone(tmp_path: Path) -> No
     ended = seen.by(AgentFinished)
     assert (ended["main/scout-1"].status, ended["main/other-1"].status) == ("failed", "completed")
     assert ended["main/scout-1"].failure.message == "the budget of 'scout', $0.03, is spent ($0.0360)."
-    assert ended["main/scout-1"].turns == 4
+    assert ended["main/scout-1"].turns == 3
 
 
 async def test_what_a_workers_own_workers_spend_counts_to_its_budget(tmp_path: Path) -> None:
@@ -123,4 +123,4 @@ async def test_no_more_is_overspent_than_was_in_flight(tmp_path: Path, workers: 
         async with opened(hcl(server.url), tmp_path, **options) as (session, seen):
             tree = session.tree
             await session.work(lambda: parallel(tree, tree.main, [Task("scout", "dig")] * workers))
-    assert 0.3 <= spent(seen) <= 0.3 + workers * A_CALL_USD
+    assert 0.3 <= spent(seen) < 0.3 + workers * A_CALL_USD
