@@ -20,7 +20,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if words in (["--version"], ["-V"]):
         from agentcli.version import __version__
 
-        print(f"agentcli {__version__}")
+        try:
+            print(f"agentcli {__version__}", flush=True)
+        except OSError:
+            sys.exit(1)
         return
     import gc
 
@@ -73,9 +76,10 @@ def _dispatch(words: list[str]) -> int:
     if not words and at_terminal():
         # The usual start: typer would take a tenth of a second to find that there is nothing to parse.
         from agentcli.ui.face import Start
+        from agentcli.ui.places import folder_of
         from agentcli.ui.repl import run_repl
 
-        return run_repl(Start())
+        return run_repl(Start(cwd=folder_of(None)))
     from typer import TyperException
 
     from agentcli.protocol.errors import UsageError

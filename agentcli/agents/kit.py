@@ -59,7 +59,6 @@ class Kit:
     remember_rule: Callable[[str], None] | None = None
     fallback_models: tuple[str, ...] = ()
     subagent_model: str = ""
-    subagent_source: str = ""
     pins: dict[str, str] = field(default_factory=dict)
     """Worker name (or role, or agent) to model: a person's word for this run."""
     redact: Callable[[str], str] = str

@@ -57,7 +57,7 @@ async def save_leftovers(sessions: Path, own: Path) -> tuple[str, ...]:
                 continue
             try:
                 found = await recover(folder / CLONES)
-                told += [_line(one) for one in found]
+                told += [_line(one) for one in found if one.error or one.changes.files or one.changes.branches]
                 if any(one.error for one in found):
                     (folder / _TOLD).touch()
             finally:
@@ -88,9 +88,8 @@ def _line(found: Recovered) -> str:
         return f"{who} left work in {found.folder}: {found.error}"
     if found.changes.branch:
         return f"{who} left work: it is saved on the branch {found.changes.branch}{place}."
-    if found.changes.patch:
-        return f"{who} left work{place}: it is saved in {found.changes.patch}."
-    return f"{who} left nothing of its own{place}."
+    where = f"in {found.changes.patch}" if found.changes.patch else f"on {', '.join(found.changes.branches)}"
+    return f"{who} left work{place}: it is saved {where}."
 
 
 __all__ = ["CLONES", "Claim", "claim", "save_leftovers"]

@@ -24,7 +24,7 @@ from agentcli.agents.staff import Desk, finish, setup_worker
 from agentcli.agents.tree import Ended, Node, Task
 from agentcli.engine.loop import Loop
 from agentcli.protocol.errors import AgentError, Interrupted, LimitReached, TimeLimit, UnknownAgent, UsageError
-from agentcli.protocol.events import AgentFinished, AgentSpawned, AgentState, StateChanged
+from agentcli.protocol.events import AgentFinished, AgentSpawned, StateChanged
 from agentcli.protocol.messages import UserMessage, user_text
 
 MOST_REFUSED = 32
@@ -34,21 +34,6 @@ MOST_REFUSED = 32
 Bound = AbstractAsyncContextManager[Any]
 """A fan-out's own bound on how many of its workers run at once: a semaphore."""
 ENDED_AS = {"completed": "completed", "failed": "failed", "cancelled": "been cancelled"}
-
-
-@dataclass(frozen=True)
-class AgentInfo:
-    """What a person or a program is told of one running or ended agent. `cost_usd` None: a price is unknown."""
-
-    id: str
-    name: str
-    agent: str
-    state: AgentState
-    model: str
-    source: str
-    parent: str = ""
-    label: str = ""
-    ended: Ended | None = None
 
 
 @dataclass
@@ -307,25 +292,7 @@ class Orchestrator:
                 tasks.append(node.running)
         return tasks
 
-    # --- looking ---
-
-    def list(self) -> tuple[AgentInfo, ...]:
-        """Every agent of the session, parents before children."""
-        return tuple(self.info(node) for node in self.main.walk())
-
-    def info(self, node: Node) -> AgentInfo:
-        use = node.ended.use if node.ended else node.model.active.use
-        return AgentInfo(
-            id=node.id,
-            name=node.name,
-            agent=node.spec.name,
-            state=node.state,
-            model=use.resolved,
-            source=use.source,
-            parent=node.parent.id if node.parent else "",
-            label=node.task.label if node.task else "",
-            ended=node.ended,
-        )
+    # --- waiting ---
 
     async def wait(self, agent_id: str, timeout_s: float | None = None) -> Ended:
         """Waits for one worker's end. Raises TimeLimit."""

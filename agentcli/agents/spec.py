@@ -22,6 +22,9 @@ DELEGATION_TOOLS = (
     "task", "parallel_task", "pipeline", "run_team", "define_subagent", "invoke_subagent", "send_message", "manage_subagents",
 )  # fmt: skip
 
+ROLES = ("lead", "worker", "reviewer")
+"""Of a team: names that a pin may go by."""
+
 STRICTEST_FIRST: tuple[PermissionMode, ...] = ("plan", "default", "accept-edits", "auto", "bypass")
 
 

@@ -69,7 +69,7 @@ def answer_request(request: ModelRequest) -> ModelRequest:
     own = _own_words(request)
     return msgspec.structs.replace(
         request,
-        system=f"{own}\n\n{general}" if own else general,
+        system=f"{general}\n\n{own}" if own else general,
         messages=(*_earlier_talk(request, room - len(closing.text())), closing),
         tools=(),
         max_tokens=min(request.max_tokens or ANSWER_TOKENS, ANSWER_TOKENS),

@@ -14,8 +14,8 @@ ANSWER = "answer"
 
 RULES = "You help a person with a folder of files. For each message reply with one JSON object that picks a tool."
 
-PLAIN = "You are agentcli, a coding agent on this person's machine, run by a small language model. Answer in a few plain words."
-"""Where no tool was used."""
+PLAIN = "You are agentcli, a coding assistant. Answer briefly."
+"""Where no tool was used. "In a few words" made the small one guess sums that "briefly" lets it work out."""
 
 ANSWERING = """You are agentcli, a coding agent on this person's machine, run by a small language model. \
 Tell the person the answer in a few plain words, from what your tools brought."""
@@ -24,7 +24,7 @@ DONE = "Say in one sentence what was done for the request: "
 CAME_OUT = "Say in one sentence what came out of the request: "
 """Before the request, where the last tool was to do something: asked to "create x", a small model would else say the request back."""
 
-FAILED = "The last tool failed. Say in one sentence that it failed, and why."
+FAILED = "That failed. Say in one sentence that it failed, and why."
 """In place of the request: where that still stands in view, a small model says that it was done."""
 
 

@@ -15,7 +15,7 @@ from agentcli.agents.kit import Kit, SwitchableModel, TreeLimits
 from agentcli.agents.ledger import TreeLedger
 from agentcli.agents.offered import delegation_tools
 from agentcli.agents.orchestrator import Orchestrator
-from agentcli.agents.spec import DELEGATION_TOOLS, INHERIT, WorkerSpec, select_tools
+from agentcli.agents.spec import DELEGATION_TOOLS, INHERIT, ROLES, WorkerSpec, select_tools
 from agentcli.agents.tree import Node
 from agentcli.config.settings import save_rule
 from agentcli.engine.approvals import Approvals
@@ -235,6 +235,17 @@ def _check_names(kit: Kit) -> None:
             kit.catalogue.resolve(name)
 
 
+def _loose_pins(kit: Kit, orchestrator: Orchestrator) -> list[str]:
+    """A word about pins for workers that there are not: they may still be defined, or it is a slip."""
+    names = orchestrator.roster.names()
+    known = {name.casefold() for name in (*names, *ROLES)}
+    return [
+        f"no worker is called '{name}' (nearest: {', '.join(nearest(name, names))}); its model {model} holds for one defined later."
+        for name, model in kit.pins.items()
+        if name.casefold() not in known
+    ]
+
+
 def _at_effort(resolved: Resolved, effort: str) -> Resolved:
     """Raises UsageError where the model has no such level."""
     if effort not in resolved.spec.effort:
@@ -282,7 +293,7 @@ def _parts(agent: AsyncAgent, options: Wanted, kit: Kit, bus: Bus, orchestrator:
         setup=setup,
         history=history,
         file=past.file,
-        notices=(*agent.config.warnings, *past.problems, *orchestrator.roster.warnings),
+        notices=(*agent.config.warnings, *past.problems, *orchestrator.roster.warnings, *_loose_pins(kit, orchestrator)),
         prepare=lambda: _prepare(agent, kit, node),
         resumed=bool(past.envelopes),
         on_approval=options.on_approval,

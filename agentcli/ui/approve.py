@@ -17,6 +17,9 @@ CHANGES = (("old", "-", "bad"), ("old_string", "-", "bad"), ("new", "+", "good")
 """Arguments of an edit, and how they are marked."""
 
 
+NOT_YET: Line = [("dim", "pause typing to answer")]
+"""Said while keys still go to the prompt."""
+
 # --- choices ---
 
 
@@ -39,6 +42,10 @@ class Choice:
     escape: str = ""
     answer: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     blocks_prompt: bool = True
+
+    @property
+    def answered(self) -> bool:
+        return self.answer.done()
 
     def press(self, key: str, text: str = "") -> None:
         if key in ("escape", "c-c", "c-d"):
@@ -66,9 +73,9 @@ class Choice:
             self._end(self.options[0].value)
         return self.answer.done()
 
-    def lines(self, width: int, height: int) -> list[Line]:
-        keys: Line = []
-        for option in self.options:
+    def lines(self, width: int, height: int, *, has_keys: bool = True) -> list[Line]:
+        keys: Line = [] if has_keys else NOT_YET
+        for option in self.options if has_keys else ():
             keys += [("key", option.key), ("dim", f" {option.text}   ")]
         return [cut([("title", self.title)], width), *(cut(line, width) for line in self.body), cut(keys, width)][-height:]
 
@@ -89,6 +96,7 @@ class Approval:
     reason: str | None = None
     """What was typed of the reason for a no; None while nobody said no."""
     blocks_prompt: bool = False
+    answered: bool = False
     printed: bool = False
     """Whether the whole detail was printed above, because it did not fit."""
 
@@ -151,13 +159,14 @@ class Approval:
         return True
 
     def _end(self, decision: Decision, reason: str = "") -> None:
+        self.answered = True
         self.send(Answer(self.asked.request_id, decision, reason))
 
     # --- drawing ---
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, height: int, *, has_keys: bool = True) -> list[Line]:
         """The question within `height` lines; of a detail that is longer, what fits (the whole was printed above)."""
-        detail, keys = self.detail_lines(width), self._keys(width)
+        detail, keys = self.detail_lines(width), self._keys(width) if has_keys else [[("", "  "), *NOT_YET]]
         about = self._about(width)[: max(0, height - 2 - len(keys))]
         room = max(0, height - 1 - len(about) - len(keys))
         if len(detail) > room:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from agentcli.ui import listing
+from agentcli.ui.places import folder_of
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -51,7 +52,7 @@ def agents(
     model: Annotated[str | None, typer.Option("-m", "--model", metavar="MODEL", help="As if the session ran on this model.")] = None,
 ) -> None:
     """Workers: definition, source file, the model each resolves to and which link decided."""
-    listing.agents(listing.opened(cwd, config), listing.folder(cwd), name or "", model, as_json=json)
+    listing.agents(listing.opened(cwd, config), folder_of(cwd), name or "", model, as_json=json)
 
 
 @app.command()
@@ -76,7 +77,7 @@ def compare(
         "max_budget_usd": max_budget_usd,
         "timeout_s": timeout,
     }
-    asked = Comparison(" ".join(prompt), model, listing.folder(cwd), config, json, options)
+    asked = Comparison(" ".join(prompt), model, folder_of(cwd), config, json, options)
     raise typer.Exit(run_comparison(asked))
 
 
@@ -84,7 +85,7 @@ def compare(
 def sessions_default(context: typer.Context) -> None:
     """Sessions of this folder, or of all."""
     if context.invoked_subcommand is None:
-        listing.sessions(Path.cwd(), as_json=False)
+        listing.sessions(folder_of(None), as_json=False)
 
 
 @sessions.command("list")
@@ -92,7 +93,7 @@ def sessions_list(
     all_: Annotated[bool, typer.Option("--all", help="Of every folder.")] = False, json: Json = False, cwd: Cwd = None
 ) -> None:
     """The latest first."""
-    listing.sessions(None if all_ else listing.folder(cwd), as_json=json)
+    listing.sessions(None if all_ else folder_of(cwd), as_json=json)
 
 
 @sessions.command("show")
@@ -139,7 +140,7 @@ def config_check(
 
     Exit code 2 where something is.
     """
-    raise typer.Exit(listing.check_config(listing.folder(cwd), config, strict=strict))
+    raise typer.Exit(listing.check_config(folder_of(cwd), config, strict=strict))
 
 
 @config.command("path")
@@ -157,7 +158,7 @@ def config_trust(folder: Annotated[Path | None, typer.Argument(metavar="FOLDER")
 
     What it says of providers, keys, workers and rules counts.
     """
-    listing.trust(listing.folder(folder, "config trust"))
+    listing.trust(folder_of(folder, "config trust"))
 
 
 @local.callback()

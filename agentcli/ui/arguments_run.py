@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 from agentcli.protocol.errors import Interrupted, UsageError
 from agentcli.protocol.names import permission_mode
 from agentcli.ui.output import is_terminal
+from agentcli.ui.places import folder_of
 from agentcli.version import __version__
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def run(
     said = given.pop("prompt") or []
     wait = len(said) > 1 and said[-1] == "-"
     words = " ".join(said[:-1] if wait else said)
-    folder = folder_of(cwd or Path(), "--cwd")
+    folder = folder_of(cwd)
     one_of(color, COLORS, "--color")
     interactive = not print_ and output_format == "text" and is_terminal(sys.stdin) and is_terminal(sys.stdout)
     if interactive:
@@ -187,14 +188,6 @@ def session_options(given: dict[str, Any]) -> dict[str, Any]:
     if given["permission_mode"] is not None:
         options["permission_mode"] = mode_of(given["permission_mode"])
     return options
-
-
-def folder_of(path: Path, flag: str) -> Path:
-    """The real path of a folder that a flag names. Raises UsageError."""
-    folder = path.expanduser().resolve()
-    if not folder.is_dir():
-        raise UsageError(f"{flag}: {'this is no folder' if folder.exists() else 'no such folder'}: {folder}.")
-    return folder
 
 
 def one_of(text: str, known: tuple[str, ...], flag: str) -> str:

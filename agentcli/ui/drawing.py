@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 STYLES = {"dim": DIM, "bold": STRONG, "title": STRONG, "key": NAME, "warn": CAREFUL, "bad": BAD, "good": GOOD}
 SHELL_LINES = 6
-MOST_LEAD = 0.6
-"""Share of the width that the columns before the last may take; else the last one goes below them."""
+LEAST_LAST = 20
+"""Cells that a table's last column needs beside the others; where there are fewer, it goes below them."""
 
 
 class Drawing:
@@ -55,7 +55,7 @@ class Drawing:
         if not line or line[0][0] != LEAD:
             return self.painter.hang(Text(), assembled(*pieces), columns)
         lead, body = Text(pieces[0][0]), assembled(*pieces[1:])
-        if cells(lead.plain) <= columns * MOST_LEAD:
+        if cells(lead.plain) + LEAST_LAST <= columns:
             return self.painter.hang(lead, body, columns)
         return [self.painter.row(Text(lead.plain.rstrip()), columns), *(self.painter.hang(Text("    "), body, columns) if body else [])]
 

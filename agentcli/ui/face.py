@@ -31,6 +31,10 @@ class Start:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+class PlainWanted(Exception):
+    """The config asks for plain lines (`ui { plain = true }`), which is known only once it is read."""
+
+
 class Told(Struct, frozen=True):
     """Lines that agentcli itself says: the answer of a slash command, say."""
 
@@ -61,9 +65,14 @@ class Overlay(Protocol):
     blocks_prompt: bool
     """Whether the prompt is hidden meanwhile."""
 
+    @property
+    def answered(self) -> bool:
+        """It has its answer, and takes no more keys, also while nobody has acted on that yet."""
+
     def press(self, key: str, text: str = "") -> None: ...
 
-    def lines(self, width: int, height: int) -> list[Line]: ...
+    def lines(self, width: int, height: int, *, has_keys: bool = True) -> list[Line]:
+        """At most `height` lines of at most `width` cells. `has_keys`: whether a key would reach it now; keys are not named before."""
 
     def spoken(self) -> list[Line]:
         """The same in words, for a face of plain lines."""

@@ -30,7 +30,7 @@ def bindings(screen: InlineScreen) -> KeyBindings:
 def _overlay_keys(keys: KeyBindings, screen: InlineScreen) -> None:
     """Every key goes to the question or list that has the floor."""
 
-    @keys.add(Keys.Any, filter=Condition(lambda: screen.overlay_has_keys), eager=True)
+    @keys.add(Keys.Any, filter=Condition(lambda: screen.overlay_takes_keys), eager=True)
     def _(event: KeyPressEvent) -> None:
         press = event.key_sequence[0]
         name = str(getattr(press.key, "value", press.key))

@@ -11,32 +11,24 @@ from typing import Any, TextIO
 
 import msgspec
 
-from agentcli.protocol.errors import UsageError
+from agentcli.protocol.errors import StorageError, UsageError
 from agentcli.protocol.events import Replied, ToolFinished, ToolStarted, UserSubmitted
 from agentcli.protocol.jsonline import json_line
-from agentcli.protocol.text import clean, one_line
+from agentcli.protocol.text import clean, one_line, utf8
 from agentcli.sdk import overview
 from agentcli.sdk.agent import AsyncAgent, Origin
 from agentcli.ui.amounts import tokens
-from agentcli.ui.output import Output
+from agentcli.ui.output import Output, is_terminal
+from agentcli.ui.places import folder_of
 from agentcli.ui.progress import download_line
-
 
 LEAST_CELLS = 14
 """The last column of a table gets no narrower."""
 
 
-def folder(cwd: Path | None, asked_by: str = "--cwd") -> Path:
-    """The folder a command looks from. Raises UsageError."""
-    path = (cwd or Path()).expanduser().resolve()
-    if not path.is_dir():
-        raise UsageError(f"{asked_by}: no such folder: {path}.")
-    return path
-
-
 def opened(cwd: Path | None, config: Path | None) -> AsyncAgent:
     """An agent that is only looked at: nothing is connected."""
-    return AsyncAgent.layered(folder(cwd), explicit=config, origin=Origin(link="flag"))
+    return AsyncAgent.layered(folder_of(cwd), explicit=config, origin=Origin(link="flag"))
 
 
 def models(agent: AsyncAgent, query: str, *, as_json: bool) -> None:
@@ -164,7 +156,7 @@ def show_session(session_id: str) -> None:
 
 
 def export_session(session_id: str) -> None:
-    Output(sys.stdout).write(overview.session_bytes(session_id))
+    _write(overview.session_bytes(session_id))
 
 
 def remove_sessions(session_ids: Sequence[str]) -> None:
@@ -240,12 +232,20 @@ def remove_weights(name: str) -> None:
 
 
 def _json(value: object) -> None:
-    Output(sys.stdout).write(json_line(value) + b"\n")
+    _write(json_line(value) + b"\n")
 
 
 def _line(text: str) -> None:
+    shown = clean(text) if is_terminal(sys.stdout) else text
+    _write(f"{utf8(shown)}\n".encode())
+
+
+def _write(data: bytes) -> None:
+    """Raises StorageError where nothing can be written; a reader that went away is no error."""
     out = Output(sys.stdout)
-    out.text(f"{clean(text) if out.terminal else text}\n")
+    out.write(data)
+    if out.fault is not None:
+        raise StorageError(f"cannot write to standard output: {out.fault.strerror or out.fault}.")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -145,7 +145,9 @@ def opened_session(agent: AsyncAgent, cwd: Path, wanted: Wanted) -> AsyncSession
 
 async def _prompt(shot: OneShot) -> Any:
     if shot.input_format == "stream-json":
-        return await read_prompt(shot.prompt or "-", None)
+        if shot.prompt not in ("", "-"):
+            raise UsageError("--input-format stream-json takes its messages from standard input: leave the prompt out.")
+        return await read_prompt("", None)
     prompt = await read_prompt(shot.prompt, sys.stdin, wait=shot.wait_for_stdin)
     if not prompt.text.strip():
         raise UsageError("no prompt: give one as an argument or on standard input.", hint='Try: agentcli -p "What does this project do?"')
@@ -154,11 +156,18 @@ async def _prompt(shot: OneShot) -> Any:
 
 async def _follow(shot: OneShot, session: AsyncSession) -> None:
     """Each message of the input starts a run when the one before has ended."""
+    spoken = False
     async with contextlib.aclosing(read_messages(sys.stdin, session.notice)) as messages:
         async for message in messages:
+            spoken = True
             outcome = await session.drive(message)
             if outcome.failure is not None:
                 return
+    if not spoken:
+        raise UsageError(
+            "no message came in on standard input.",
+            hint='One JSON object a line: {"type":"user","message":{"role":"user","content":"…"}}',
+        )
 
 
 def _feeding(sink: Sink, session: AsyncSession) -> Callable[[Envelope], None]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentcli.protocol.errors import AgentError, UsageError
 from agentcli.protocol.models import Usage
 from agentcli.ui.approve import Choice, Option
+from agentcli.ui.face import PlainWanted
 from agentcli.ui.state import Screen
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ SHOWN_TURNS = 3
 
 
 async def open_first(repl: Repl) -> None:
-    """Everything up to the first message. Raises AgentError where there is no session to be had."""
+    """Everything up to the first message. Raises AgentError where there is no session to be had, PlainWanted before anything is asked."""
     agent = await asyncio.to_thread(read_agent, repl)
     repl.agent = agent
+    if agent.config.ui.plain and not repl.start.plain:
+        raise PlainWanted
     if agent.config.untrusted is not None and await _ask_trust(repl, agent):
         await agent.close()
         repl.start = replace(repl.start, trust=True)
@@ -64,8 +67,10 @@ async def _ask_trust(repl: Repl, agent: AsyncAgent) -> bool:
     if saved.was_asked(mark):
         return False
     body = [[("", f"  {file}")], [("dim", "  It may name providers, workers and rules of its own. Without trust, only what it forbids counts.")]]
-    options = (Option("y", "yes", "trust this folder from now on"), Option("n", "no", "not now (later: agentcli config trust)"))
-    answer = await repl.ask(Choice("This folder brings a config. Do you trust what is in it?", options, body, escape="no"))
+    # The first is what a stray Enter takes.
+    options = (Option("n", "no", "not now (later: agentcli config trust)"), Option("y", "yes", "trust this folder from now on"))
+    question = "This folder brings a config. Do you trust what is in it?"
+    answer = await repl.ask(Choice(question, options, body, escape="no", blocks_prompt=False))
     if answer == "no":
         saved.remember_asked(mark)
     return bool(answer == "yes")

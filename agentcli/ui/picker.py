@@ -52,6 +52,10 @@ class Picker:
     blocks_prompt: bool = True
 
     @property
+    def answered(self) -> bool:
+        return self.answer.done()
+
+    @property
     def found(self) -> list[Row]:
         return [row for row in self.rows if row.matches(self.typed)]
 
@@ -135,7 +139,7 @@ class Picker:
 
     # --- drawing ---
 
-    def lines(self, width: int, height: int) -> list[Line]:
+    def lines(self, width: int, height: int, *, has_keys: bool = True) -> list[Line]:
         """At most `height` lines of at most `width` cells."""
         found = self.found
         room = max(1, min(MOST_ROWS, height - (4 if self.head else 3)))

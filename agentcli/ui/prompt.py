@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.buffer import Buffer
@@ -32,19 +32,22 @@ if TYPE_CHECKING:
 MOST_LINES = 10
 """Rows of the prompt before it scrolls."""
 MENU_ROWS = 8
-HINT = "/ commands · @ files · ! shell"
+IDLE = ("/ commands · @ files · ! shell", "/ for commands")
+BUSY = ("Enter steers · Alt+Enter queues · Esc interrupts", "Enter steers · Esc interrupts", "Esc interrupts")
+"""What an empty prompt says, shorter where the terminal is narrower."""
 
 
 class Hint(Processor):
     """Words in an empty prompt."""
 
-    def __init__(self, text: Callable[[], str]) -> None:
-        self._text = text
+    def __init__(self, texts: Callable[[], Sequence[str]]) -> None:
+        self._texts = texts
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         if transformation_input.document.text or transformation_input.lineno:
             return Transformation(transformation_input.fragments)
-        return Transformation([("class:dim", self._text())])
+        room = transformation_input.width - 4
+        return Transformation([("class:dim", next((text for text in self._texts() if len(text) <= room), ""))])
 
 
 class Prompt:
@@ -76,10 +79,8 @@ class Prompt:
         self.container = ConditionalContainer(self.window, visible)
         self.menu = ConditionalContainer(CompletionsMenu(max_height=MENU_ROWS, scroll_offset=1), visible & has_completions)
 
-    def _hint(self) -> str:
-        if self._repl.busy:
-            return "Enter steers · Alt+Enter queues · Esc interrupts"
-        return HINT
+    def _hint(self) -> Sequence[str]:
+        return BUSY if self._repl.busy else IDLE
 
     @property
     def text(self) -> str:

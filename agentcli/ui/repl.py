@@ -10,6 +10,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from agentcli.protocol.errors import AgentError, Terminated, UsageError
 from agentcli.protocol.events import Envelope, PermissionMode
 from agentcli.protocol.messages import user_text
 from agentcli.ui.approve import Approval
-from agentcli.ui.face import Drawn, Face, Overlay, Printed, Start, Told, Whole
+from agentcli.ui.face import Drawn, Face, Overlay, PlainWanted, Printed, Start, Told, Whole
 from agentcli.ui.items import Remark, UserSaid
 from agentcli.ui.lines import Line
 from agentcli.ui.paste import Pastes
@@ -78,6 +79,8 @@ class Repl:
                 async with asyncio.TaskGroup() as group:
                     self._group = group
                     life = group.create_task(self._live())
+                    if self.start.options.get("resume") == "":
+                        self.spawn(self._command("/resume"))
                     try:
                         await face.run()
                     finally:
@@ -94,7 +97,7 @@ class Repl:
 
         try:
             await open_first(self)
-        except AgentError as error:
+        except (AgentError, PlainWanted) as error:
             self.face.leave(error)
             return
         self.opening = ""
@@ -191,14 +194,14 @@ class Repl:
     @property
     def overlay(self) -> Overlay | None:
         """What takes the keys now: a list or question of a command, else the oldest open approval."""
-        if self.modal is not None:
+        if self.modal is not None and not self.modal.answered:
             return self.modal
         first = self.state.approvals[0] if self.state.approvals else None
         if first is None:
             self._approval = None
         elif self._approval is None or self._approval.asked.request_id != first.request_id:
             self._approval = Approval(first, lambda: len(self.state.approvals) - 1, self._answer)
-        return self._approval
+        return None if self._approval is None or self._approval.answered else self._approval
 
     async def ask(self, overlay: Any) -> Any:
         """Shows a list or a question until it is answered; gives the answer. One after the other."""
@@ -248,7 +251,7 @@ class Repl:
             return self.spawn(self._shell(said[1:].strip()))
         if is_command(said):
             return self.spawn(self._command(said))
-        if self.busy and self.opened.is_set():
+        if self.busy and self.state.since is not None:
             self.turns.steer(said)
         else:
             self.turns.submit(said)
@@ -351,14 +354,18 @@ def run_repl(start: Start) -> int:
     """An interactive session from start to end; gives the exit code."""
     from agentcli.sdk.terminal import terminal
 
-    plain = start.plain or terminal().term in ("dumb", "")
-    return asyncio.run(_run(start, plain))
+    if terminal().term in ("dumb", ""):
+        start = replace(start, plain=True)
+    try:
+        return asyncio.run(_run(start))
+    except PlainWanted:
+        return asyncio.run(_run(replace(start, plain=True)))
 
 
-async def _run(start: Start, plain: bool) -> int:
+async def _run(start: Start) -> int:
     repl = Repl(start)
     face: Face
-    if plain:
+    if start.plain:
         from agentcli.ui.plain import PlainFace
 
         face = PlainFace(repl)

@@ -36,6 +36,7 @@ from agentcli.ui.style import style
 
 if TYPE_CHECKING:
     from agentcli.ui.drawing import Drawing
+    from agentcli.ui.face import Overlay
     from agentcli.ui.repl import Repl
 
 INTERVAL_S = 0.1
@@ -44,6 +45,8 @@ ANIMATION_S = 0.25
 """While something runs, its spinner and clock move this often."""
 TYPING_S = 0.6
 """A question that comes while somebody types gets no key before they pause this long: no letter may answer what was not read yet."""
+READ_S = 0.4
+"""And none before it has been there this long, for the same reason."""
 NOTE_S = 4.0
 
 
@@ -59,7 +62,9 @@ class InlineScreen:
         self._timer: asyncio.TimerHandle | None = None
         self._drawn_at = 0.0
         self._typed_at = 0.0
+        self._answered_at = 0.0
         self._note = ("", 0.0)
+        self._asked: tuple[Overlay | None, float] = (None, 0.0)
         self._failed: BaseException | None = None
         self._configured = False
         self.shown = asyncio.Event()
@@ -101,6 +106,8 @@ class InlineScreen:
             before_render=lambda _: self._compose(),
             after_render=lambda _: self.shown.set(),
         )
+        # A key that closes a list and the next one may come in one read: the focus must follow at once.
+        app.key_processor.before_key_press += lambda _: self._sync_focus()
         app.reflow = reflow
         app.timeoutlen = 0.1
         app.ttimeoutlen = 0.05
@@ -225,7 +232,7 @@ class InlineScreen:
         self._sync_focus()
         overlay = self.repl.overlay
         room = max(1, size.rows - 3 - self._prompt_rows())
-        self._overlay = overlay.lines(size.columns - 1, room) if overlay is not None else []
+        self._overlay = overlay.lines(size.columns - 1, room, has_keys=self.overlay_has_keys) if overlay is not None else []
         room = max(0, room - len(self._overlay) - (MENU_ROWS if self.prompt.buffer.complete_state else 0))
         if self._stale or self._live_room != (size.columns, room):
             self._draw_live(size.columns, room)
@@ -260,7 +267,7 @@ class InlineScreen:
             return [("class:warn", f"  {note[: width - 2]}")]
         self._note = ("", 0.0)
         if repl.opening:
-            return [("class:dim", f"  {repl.opening} …")]
+            return [("class:dim", f"  {repl.opening} …" if repl.overlay is None else "")]
         return [("", "  "), *self._splitter.pieces(self.drawing.status(repl, width - 2))]
 
     def _marker(self) -> StyleAndTextTuples:
@@ -286,13 +293,23 @@ class InlineScreen:
         """Whether keys go to the question or list; not while somebody is in the middle of typing something else."""
         overlay = self.repl.overlay
         if overlay is None:
+            self._asked = (None, 0.0)
             return False
-        return overlay.blocks_prompt or time.monotonic() - self._typed_at > TYPING_S
+        now = time.monotonic()
+        if self._asked[0] is not overlay:
+            self._asked = (overlay, now)
+        return overlay.blocks_prompt or (now - self._typed_at > TYPING_S and now - self._asked[1] > READ_S)
+
+    @property
+    def overlay_takes_keys(self) -> bool:
+        """As `overlay_has_keys`, and also where a question has just followed another one: who answers fast means no prompt."""
+        return self.overlay_has_keys or (self._asked[0] is not None and time.monotonic() - self._answered_at <= TYPING_S)
 
     def press_overlay(self, key: str, text: str) -> None:
         overlay = self.repl.overlay
-        if overlay is None:
+        if overlay is None or not self.overlay_has_keys:
             return
+        self._answered_at = time.monotonic()
         if key == "c-c" and not overlay.blocks_prompt:
             self.repl.interrupt()
             return

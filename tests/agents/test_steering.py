@@ -175,7 +175,7 @@ def bash(command: str) -> Callable[[Captured], Answer]:
 
 async def pids(folder: Path, count: int = 3) -> list[int]:
     async with asyncio.timeout(10):
-        while not (folder / "child").exists() or len((folder / "child").read_text().split()) < count:  # noqa: ASYNC110 another process writes it
+        while not (folder / "child").exists() or len((folder / "child").read_text().split()) < count:
             await asyncio.sleep(0.01)
     return [int(word) for word in (folder / "child").read_text().split()]
 

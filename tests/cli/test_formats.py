@@ -174,6 +174,9 @@ def test_messages_as_json_lines_are_answered_one_after_the_other(place: Place) -
     broken = place.run("-p", "--input-format", "stream-json", "--output-format", "stream-json", stdin="hello\n")
     assert (broken.code, broken.result["error"]["kind"], len(broken.err.splitlines())) == (2, "usage", 1)
     assert "line 1" in broken.err
+    beside = place.run("-p", "hi", "--input-format", "stream-json", "--output-format", "json", stdin=lines[0])
+    nothing = place.run("-p", "--input-format", "stream-json", "--output-format", "json", stdin="")
+    assert [(ran.code, ran.result["error"]["kind"]) for ran in (beside, nothing)] == [(2, "usage")] * 2
 
 
 def test_nothing_at_all_is_told_with_an_example(place: Place) -> None:

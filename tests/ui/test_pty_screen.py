@@ -114,7 +114,7 @@ def test_a_config_that_a_folder_brings_counts_only_after_a_yes_and_a_no_is_remem
         terminal = Terminal(agentcli(), project)
         terminals.append(terminal)
         if answer:
-            terminal.see("Do you trust what is in it?", "agent.hcl")
+            terminal.see("Do you trust what is in it?", "agent.hcl", "n not now")
             terminal.type(answer)
         terminal.ready()
         terminal.see(f"{model} · default")
@@ -309,8 +309,8 @@ def test_a_dumb_terminal_gets_plain_lines_and_answers_questions_by_lines(session
     assert b"\x1b" not in terminal.raw
 
 
-def test_plain_lines_on_request_and_an_interrupt_there(session: Open) -> None:
-    terminal = session([{"when": "hold", "text": "Thinking.\n\nMore", "hang": True}, REST], "--plain", wait=False)
+def test_plain_lines_by_config_and_an_interrupt_there(session: Open) -> None:
+    terminal = session([{"when": "hold", "text": "Thinking.\n\nMore", "hang": True}, REST], wait=False, more="ui { plain = true }\n")
     terminal.see("mode default", "\n>")
     terminal.enter("hold")
     terminal.see("Agent: Thinking.")
@@ -318,7 +318,10 @@ def test_plain_lines_on_request_and_an_interrupt_there(session: Open) -> None:
     terminal.see("interrupted")
     terminal.enter("go on")
     terminal.see("Agent: All done here.")
-    assert b"\x1b" not in terminal.raw
+    terminal.type(CTRL_D)
+    terminal.end()
+    after = terminal.raw.partition(b"mode default")[2]
+    assert b"\x1b" not in after
 
 
 # --- what must not reach the terminal ---

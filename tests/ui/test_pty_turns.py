@@ -181,11 +181,11 @@ def test_approvals_of_workers_queue_name_their_worker_and_one_word_answers_all_o
     ]
     terminal = session(script)
     terminal.enter("do chores")
-    terminal.see("general-1 asks: bash   (2 more wait)", "rm -rf old && echo x >> done", "why")
+    terminal.see("general-1 asks: bash   (2 more wait)", "rm -rf old && echo x >> done", "why", "y once")
     terminal.type("n")
     terminal.see("no, because:")
     terminal.type("not that folder" + ENTER)
-    terminal.see("general-2 asks: bash   (1 more waits)")
+    terminal.see("general-2 asks: bash   (1 more waits)", "y once")
     terminal.type("s")
     terminal.see("✗ refused for general-1: bash", "(not that folder)")
     terminal.see("allowed for this session to general-2", "allowed for this session to general-3")

@@ -79,7 +79,7 @@ async def sessions(repl: Repl, rest: str) -> None:
     if not found:
         return repl.say("No session of this folder is saved.")
     rows = [
-        (info.id, _when(info.updated_at), "" if info.turns is None else str(info.turns), info.model, one_line(info.title, 60))
+        (info.id[:8], _when(info.updated_at), "" if info.turns is None else str(info.turns), info.model, one_line(info.title, 60))
         for info in found[:SHOWN]
     ]
     repl.say(*table(("ID", "LAST", "TURNS", "MODEL", "TITLE"), rows))
@@ -105,7 +105,7 @@ async def export(repl: Repl, rest: str) -> None:
     from agentcli.sdk.overview import session_bytes, session_events
     from agentcli.ui.transcript import transcript
 
-    path = repl.cwd / (rest or f"agentcli-{repl.session.id}.md")
+    path = repl.cwd / (rest or f"agentcli-{repl.session.id[:8]}.md")
     if path.exists():
         raise UsageError(f"{path} exists already.", hint="Give another name: /export FILE")
     data = session_bytes(repl.session.id) if path.suffix == ".jsonl" else transcript(session_events(repl.session.id)).encode()

@@ -27,26 +27,31 @@ from agentcli.ui.screen import ANIMATION_S, InlineScreen
 UPDATES = 60
 
 
+class Taken:
+    """What was written to the pty since the last call; with a time, also what comes within it: a pty hands over a little later."""
+
+    def __init__(self, master: int) -> None:
+        self.master = master
+
+    def __call__(self, seconds: float = 0.0) -> bytes:
+        data = b""
+        while select.select([self.master], [], [], seconds)[0]:
+            data += os.read(self.master, 65_536)
+        return data
+
+
 @contextmanager
-def terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 100, rows: int = 30) -> Iterator[Callable[..., bytes]]:
-    """A pty as our own terminal; gives a function that takes what was written to it."""
+def terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 100, rows: int = 30) -> Iterator[Taken]:
+    """A pty as our own terminal."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (rows, columns))
     monkeypatch.setenv("TERM", "xterm-256color")
     with os.fdopen(os.dup(slave), "w", encoding="utf-8") as out, os.fdopen(os.dup(slave), encoding="utf-8") as into:
         monkeypatch.setattr(sys, "stdout", out)
         monkeypatch.setattr(sys, "stdin", into)
-        yield lambda seconds=0.0: _taken(master, seconds)
+        yield Taken(master)
     os.close(slave)
     os.close(master)
-
-
-def _taken(master: int, seconds: float) -> bytes:
-    """What is there; with a time, also what comes within it: a pty hands over a little later."""
-    data = b""
-    while select.select([master], [], [], seconds)[0]:
-        data += os.read(master, 65_536)
-    return data
 
 
 async def showing(repl: Repl, screen: InlineScreen, steps: Callable[[], Iterator[None]]) -> None:
@@ -151,6 +156,7 @@ def test_a_finished_block_and_what_is_below_it_leave_in_one_synchronized_write(t
 def test_a_question_on_a_terminal_that_is_too_low_still_shows_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from support.screens import approval
 
+    monkeypatch.setattr("agentcli.ui.screen.READ_S", 0.0)
     with terminal(monkeypatch, columns=60, rows=8) as taken:
         seen = pyte.Screen(60, 8)
 
@@ -165,6 +171,7 @@ def test_a_question_on_a_terminal_that_is_too_low_still_shows_its_keys(tmp_path:
                 for envelope in story.envelopes:
                     repl.feed(envelope)
                 yield
+                yield
                 pyte.ByteStream(seen).feed(taken(0.1))
 
             await showing(repl, screen, steps)
@@ -173,3 +180,32 @@ def test_a_question_on_a_terminal_that_is_too_low_still_shows_its_keys(tmp_path:
         shown = "\n".join(seen.display)
         assert "n no, with a reason" in shown
         assert "too small" not in shown
+
+
+class Broken(Repl):
+    """A session with a bug in what Enter does."""
+
+    def enter(self, text: str) -> None:
+        raise RuntimeError(f"a bug with {text}")
+
+
+def test_a_bug_in_a_key_ends_the_session_with_the_terminal_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch) as taken:
+        before = termios.tcgetattr(sys.stdin.fileno())
+
+        async def run() -> None:
+            repl = Broken(Start(cwd=tmp_path))
+            screen = InlineScreen(repl)
+            repl.face = screen
+            running = asyncio.create_task(screen.run())
+            await screen.shown.wait()
+            assert termios.tcgetattr(sys.stdin.fileno()) != before
+            os.write(taken.master, b"x\r")
+            await running
+
+        with pytest.raises(RuntimeError, match="a bug with x"):
+            asyncio.run(run())
+        assert termios.tcgetattr(sys.stdin.fileno()) == before
+        written = taken(0.1)
+        assert written.rindex(b"\x1b[?2004l") > written.rindex(b"\x1b[?2004h")
+        assert written.rindex(b"\x1b[?25h") > written.rindex(b"\x1b[?25l")
