@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from agentcli.sdk.result import TeamItem as TeamItem
     from agentcli.sdk.result import TeamResult as TeamResult
     from agentcli.sdk.session import AsyncSession as AsyncSession
+    from agentcli.sdk.stages import Stage as Stage
     from agentcli.sdk.sync import Agent as Agent
     from agentcli.sdk.sync import AgentOrchestrator as AgentOrchestrator
     from agentcli.sdk.sync import Session as Session
@@ -108,6 +109,7 @@ _NAMES = {
     "sdk.options": "SessionOptions TaskSpec WorkerAgentSpec",
     "sdk.result": "AgentResult ItemResult Result TeamItem TeamResult",
     "sdk.own_tools": "tool",
+    "sdk.stages": "Stage",
     "store.sessions": "SessionInfo",
     "protocol.tools": "Access Tool ToolContext ToolOutcome",
     "protocol.models": "ModelUse Usage",
@@ -134,7 +136,7 @@ __all__ = [
     "Image", "Interrupted", "InvalidResponse", "ItemResult", "LimitReached", "Message", "ModeChanged", "ModelChanged", "ModelRefused",
     "ModelUse", "Notice", "OutputInvalid", "ProviderError", "RateLimited", "Replied", "RequestRejected", "Result", "RetryScheduled",
     "RunFinished", "Session", "SessionBusy", "SessionClosed", "SessionError", "SessionInfo", "SessionNotFound", "SessionOptions",
-    "SessionStarted", "StateChanged", "StorageError", "StreamBroken", "TaskSpec", "TeamItem", "TeamResult", "Terminated", "Text",
+    "SessionStarted", "Stage", "StateChanged", "StorageError", "StreamBroken", "TaskSpec", "TeamItem", "TeamResult", "Terminated", "Text",
     "TextDelta", "Thinking", "ThinkingDelta", "TimeLimit", "Tool", "ToolCall", "ToolContext", "ToolError", "ToolFinished", "ToolMessage",
     "ToolOutcome", "ToolOutput", "ToolResult", "ToolStarted", "TurnLimit", "Unavailable", "UnknownAgent", "UnknownModel", "UnknownOption",
     "Usage", "UsageError", "UserMessage", "UserSubmitted", "WorkerAgentSpec", "WorkspaceError", "__version__", "tool",

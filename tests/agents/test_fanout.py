@@ -95,7 +95,8 @@ async def test_an_empty_answer_is_asked_for_once_more_and_then_is_a_failure(tmp_
         async with opened(eight([server] * 4), tmp_path) as (session, seen):
             tasks = [{"agent": "explore", "prompt": prompt} for prompt in ("never", "late", "work 0")]
             told = await delegate(session, server, ("parallel_task", {"tasks": tasks}))
-    assert [event.status for event in seen.by(AgentFinished).values()] == ["failed", "completed", "completed"]
+    ended = seen.by(AgentFinished)
+    assert [ended[f"main/explore-{number}"].status for number in (1, 2, 3)] == ["failed", "completed", "completed"]
     assert "error: the model ended with an empty answer." in told.results[0]
     assert "\nat last\n" in told.results[0]
 

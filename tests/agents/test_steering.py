@@ -232,7 +232,9 @@ async def test_a_fan_out_has_a_time_limit_of_its_own_for_those_that_run_and_thos
         async with opened(hcl(server.url), tmp_path, **agents()) as (session, seen):
             tasks = [{"agent": "other", "prompt": "else"}, *[{"agent": "scout", "prompt": "work"}] * 3]
             told = await delegate(session, server, ("parallel_task", {"tasks": tasks, "max_parallel": 2, "timeout_s": 0.5}))
-    assert [one.status for one in seen.by(AgentFinished).values()] == ["completed", "failed", "failed", "failed"]
+    assert {agent: one.status for agent, one in seen.by(AgentFinished).items()} == {
+        "main/other-1": "completed", SCOUT: "failed", "main/scout-2": "failed", "main/scout-3": "failed",
+    }  # fmt: skip
     assert told.results[0].count("the fan-out's time limit of 0.5 s is over.") == 3
     assert len(scouts(told.requests)) == 2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import subprocess
 from typing import Any
 
 import pytest
@@ -179,7 +179,21 @@ def test_a_table_on_a_terminal_keeps_to_its_lines(place: Place) -> None:
     assert any("agent.hcl:" in line and str(place.folder) not in line for line in lines)
 
 
-def test_a_word_that_is_a_command_is_a_prompt_after_p(place: Place, tmp_path: Path) -> None:
+def test_a_word_that_is_a_command_is_a_prompt_after_p(place: Place) -> None:
     place.script(said("Hello."))
     ran = place.run("-p", "models")
     assert (ran.code, ran.out) == (0, "Hello.\n")
+
+
+@pytest.mark.parametrize(
+    ("shell", "code", "says"),
+    [
+        ('exec "$@" > /dev/full', 1, "cannot write to standard output"),
+        ('mkdir gone && cd gone && rmdir ../gone && exec "$@"', 2, "the working folder does not exist any more"),
+    ],
+)
+def test_a_full_disk_and_a_folder_that_is_gone_are_one_line(place: Place, shell: str, code: int, says: str) -> None:
+    argv = ["sh", "-c", shell, "sh", *agentcli("models", "--config", place.scripted)]
+    done = subprocess.run(argv, env=place.env(), cwd=place.folder, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (code, b"", 1)
+    assert says.encode() in done.stderr

@@ -1,6 +1,6 @@
 """Workers side by side under one budget, then a pipeline whose items do not wait for each other."""
 
-from agentcli import Agent, Result, TaskSpec, WorkerAgentSpec
+from agentcli import Agent, Result, Stage, TaskSpec, WorkerAgentSpec
 
 FILES = ["a.txt", "b.txt", "none.txt"]
 
@@ -17,7 +17,7 @@ with Agent.create("agent.hcl") as agent:
     for outcome in session.parallel(tasks, budget_tokens=100_000, max_parallel=2):
         print("outcome:", outcome.text if outcome.ok else outcome.failure)
 
-    stages = [{"agent": "scout", "prompt": "What is in {item}?"}, long_enough, {"agent": "scout", "prompt": "Say in one word: {previous}"}]
+    stages: list[Stage] = [{"agent": "scout", "prompt": "What is in {item}?"}, long_enough, {"agent": "scout", "prompt": "Say in one word: {previous}"}]
     for item in session.pipeline(FILES, stages):
         print("item:", item.item, "dropped" if item.dropped else item.text)
     session.close()

@@ -1,0 +1,76 @@
+"""The public face of the package: its names, its cost, its types."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import agentcli
+from agentcli.protocol import errors, events
+
+MOST_COST_S = 0.030
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in agentcli.__all__:
+        thing = getattr(agentcli, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            assert thing.__module__.startswith("agentcli."), name
+    assert dir(agentcli) == sorted(agentcli.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Agnet'"):
+        agentcli.Agnet  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_all_errors_and_all_events_are_public() -> None:
+    def below(kind: type) -> set[str]:
+        return {kind.__name__} | {name for sub in kind.__subclasses__() if sub.__module__ == "agentcli.protocol.errors" for name in below(sub)}
+
+    kinds = {kind.__name__ for kind in events.AnyEvent.__args__}
+    assert below(errors.AgentError) | {"ToolError"} | kinds <= set(agentcli.__all__)
+
+
+def test_type_checkers_see_the_same_names_as_programs() -> None:
+    tree = ast.parse(Path(agentcli.__file__).read_text())
+    checked = {alias.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names if alias.asname}
+    assert checked | {"__version__"} == set(agentcli.__all__)
+
+
+def test_the_verbs_of_the_library_are_documented() -> None:
+    kinds = (
+        agentcli.Agent, agentcli.AsyncAgent, agentcli.Session, agentcli.AsyncSession, agentcli.AgentOrchestrator, agentcli.AsyncAgentOrchestrator,
+    )  # fmt: skip
+    for kind in kinds:
+        assert kind.__doc__
+        for name, member in inspect.getmembers(kind):
+            if callable(member) and not name.startswith("_"):
+                assert inspect.getdoc(member) or name in ("set_mode",), f"{kind.__name__}.{name}"
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(agentcli.__file__).parent / "py.typed").is_file()
+
+
+def test_importing_the_package_costs_next_to_nothing() -> None:
+    """The fastest of some starts, with and without: what remains is the package's own."""
+
+    def fastest(code: str) -> float:
+        took = []
+        for _ in range(7):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            took.append(time.perf_counter() - began)
+        return min(took)
+
+    assert fastest("import agentcli") - fastest("pass") < MOST_COST_S
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    code = "import sys; before = set(sys.modules); import agentcli; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "['agentcli', 'agentcli.version']"
