@@ -99,7 +99,7 @@ async def _take_rest(client: httpx.AsyncClient, url: str, entry: Weights, part: 
 
 
 def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    return response.aiter_raw(COPY_CHUNK)  # type: ignore[return-value]  # typed as an iterator, is a generator
+    return response.aiter_raw()  # type: ignore[return-value]  # typed as an iterator, is a generator
 
 
 def _start_of(response: httpx.Response, have: int, size: int) -> int:

@@ -61,6 +61,7 @@ class Choosing(ABC):
             self.kit.pins.pop(worker, None)
 
     def set_mode(self, mode: PermissionMode) -> None:
+        """The permission mode from now on; workers that already run keep theirs."""
         gate = self.tree.main.gate
         gate.policy = self.kit.policy = gate.policy.with_mode(mode)
         self.bus.publish(MAIN, ModeChanged(mode=mode))

@@ -147,8 +147,8 @@ def weights_rows() -> list[WeightsRow]:
 
 
 async def pull(name: str, progress: Callable[[weights.Progress], None]) -> Path:
-    """Fetches the weights of a local model. Raises AgentError."""
-    return await weights.pull(name, folders.weights(), progress)
+    """Fetches the weights of a local model; of the default one where `name` is empty. Raises AgentError."""
+    return await weights.pull(name or weights.CATALOGUE[0].name, folders.weights(), progress)
 
 
 def remove_weights(name: str) -> None:

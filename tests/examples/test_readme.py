@@ -1,28 +1,44 @@
-"""The code of the README's library section runs as it stands there."""
+"""The README's library section is true: each of its Python blocks runs, as a program of its own."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.examples import scripted_config
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-LIBRARY = README.partition("\n## Library\n")[2].partition("\n## ")[0]
-BLOCKS = re.findall(r"```python\n(.*?)```", LIBRARY, re.DOTALL)
+README = Path(__file__).resolve().parents[2] / "README.md"
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SCRIPT: list[Any] = [
+    {"agent": "lead", "text": '{"tasks": [{"title": "all", "prompt": "Describe."}]}', "repeat": True},
+    {"agent": "reviewer", "text": '{"approved": true, "feedback": ""}', "repeat": True},
+    {"when": "Rate", "text": '{"stars": 2, "why": "it says nothing"}', "repeat": True},
+    {"when": "umbrella", "calls": [{"name": "weather", "arguments": {"city": "Rome"}}]},
+    {"when": "Look around", "calls": [{"name": "ls", "arguments": {}}]},
+    {"text": "a scripted answer", "repeat": True},
+]
 
 
-def test_the_library_section_shows_code() -> None:
-    assert len(BLOCKS) >= 3
+def library() -> list[str]:
+    """The Python blocks between `## Library` and the next heading of its kind."""
+    _, _, rest = README.read_text(encoding="utf-8").partition("\n## Library\n")
+    return BLOCK.findall(re.split(r"^## ", rest, flags=re.MULTILINE)[0])
+
+
+BLOCKS = library()
+
+
+def test_the_readme_has_a_library_section_with_programs() -> None:
+    assert len(BLOCKS) >= 8, "README.md has no '## Library' section with its programs"
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_a_block_of_the_library_section_runs_as_it_stands(project: Path, number: int) -> None:
-    Path("agent.hcl").write_text(scripted_config([{"text": f"answer {index}"} for index in range(4)]))
-    done = subprocess.run([sys.executable, "-c", BLOCKS[number]], capture_output=True, text=True, timeout=60, env=dict(os.environ), check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "answer" in done.stdout
+def test_a_block_runs_and_leaves_nothing_open(number: int, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    threads = threading.active_count()
+    (project / "agent.hcl").write_text(scripted_config(SCRIPT))
+    exec(compile(BLOCKS[number], f"README.md, block {number + 1} of the library", "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out.strip()
+    assert threading.active_count() == threads
