@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from agentcli.protocol.errors import RequestRejected, UnknownModel, UsageError
+from agentcli.protocol.errors import RequestRejected, StreamBroken, Unavailable, UnknownModel, UsageError
 from agentcli.protocol.models import Cost, ModelSpec, Profile, ProviderSpec, Quirks
 from agentcli.protocol.secrets import Secret
 from agentcli.providers import weights
@@ -42,6 +42,8 @@ with 4 each goes on where it was, and the agent that sent them off too."""
 MOST_CONTEXT = SLOTS * CONTEXT
 """Tokens of all slots together: a model declared with a longer context gets fewer slots."""
 TEMPERATURE = 0.1
+END_S = 0.5
+"""How long the end of a child that broke its connection is waited for."""
 LOAD_S = 300.0
 """Loading takes about 2 s from a warm disk; a slow disk and 7B weights take minutes."""
 SMALL = Profile("small", ("read", "ls", "glob", "grep", "bash", "write", "edit", "task"))
@@ -94,9 +96,13 @@ class LocalProvider:
         path = self._weights(request.model)
         server = self._servers.setdefault(path, _Server(self.spec, path, request.model.context or CONTEXT))
         chat = await server.chat(request.first_byte_s)
-        async with aclosing(chat.stream(request)) as parts:
-            async for part in parts:
-                yield part
+        try:
+            async with aclosing(chat.stream(request)) as parts:
+                async for part in parts:
+                    yield part
+        except (Unavailable, StreamBroken):
+            await server.notice_end()
+            raise
 
     async def aclose(self) -> None:
         """Ends the children."""
@@ -138,6 +144,12 @@ class _Server:
                 return self._chat
             await self.aclose()
             return await self._start(min(within_s, LOAD_S))
+
+    async def notice_end(self) -> None:
+        """After a broken answer: a child that is just dying shall be known to be dead before the call is tried again."""
+        if self._child is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._child.wait(), END_S)
 
     async def aclose(self) -> None:
         chat, child, self._chat, self._child = self._chat, self._child, None, None

@@ -193,7 +193,10 @@ async def _fetch(entry: Weights, folder: Path, progress: Report) -> None:
         else:
             _delete_quietly(parts)
             return
-    raise wrong or Unavailable(
+    if wrong is not None:
+        _delete_quietly(part, parts)
+        raise wrong
+    raise Unavailable(
         f"the weights of '{entry.name}' cannot be fetched: {'; '.join(reasons)}.",
         provider="local",
         retryable=False,

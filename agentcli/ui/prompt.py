@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST_LINES = 10
 """Rows of the prompt before it scrolls."""
+MARGIN = 2
+"""Cells before the text of each of its rows."""
 MENU_ROWS = 8
 IDLE = ("/ commands · @ files · ! shell", "/ for commands")
 BUSY = ("Enter steers · Alt+Enter queues · Esc interrupts", "Enter steers · Esc interrupts", "Esc interrupts")
@@ -74,7 +76,7 @@ class Prompt:
             height=Dimension(min=1, max=MOST_LINES),
             dont_extend_height=True,
             wrap_lines=True,
-            get_line_prefix=lambda line, wrap: marker() if not line and not wrap else [("", "  ")],
+            get_line_prefix=lambda line, wrap: marker() if not line and not wrap else [("", " " * MARGIN)],
         )
         self.container = ConditionalContainer(self.window, visible)
         self.menu = ConditionalContainer(CompletionsMenu(max_height=MENU_ROWS, scroll_offset=1), visible & has_completions)

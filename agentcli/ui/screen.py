@@ -23,6 +23,7 @@ from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.output import ColorDepth
 
+from agentcli.protocol.text import cells
 from agentcli.sdk.terminal import terminal
 from agentcli.ui.approve import Approval
 from agentcli.ui.face import Told
@@ -31,7 +32,7 @@ from agentcli.ui.keys import bindings
 from agentcli.ui.lines import Line
 from agentcli.ui.look import look_of
 from agentcli.ui.pieces import Rows, Splitter
-from agentcli.ui.prompt import MENU_ROWS, Prompt
+from agentcli.ui.prompt import MARGIN, MENU_ROWS, MOST_LINES, Prompt
 from agentcli.ui.style import style
 
 if TYPE_CHECKING:
@@ -156,18 +157,28 @@ class InlineScreen:
     # --- showing ---
 
     def changed(self) -> None:
-        if self._timer is None and self.app.is_running:
-            delay = max(0.0, self._drawn_at + INTERVAL_S - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+        self._tick_in(INTERVAL_S)
+
+    def _tick_in(self, seconds: float) -> None:
+        """A redraw that long after the last one, or at the time of one that is due before."""
+        if not self.app.is_running:
+            return
+        loop = asyncio.get_running_loop()
+        at = max(loop.time(), self._drawn_at + seconds)
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(at, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        self._drawn_at = time.monotonic()
+        self._drawn_at = asyncio.get_running_loop().time()
         if not self.app.is_running or self.app._running_in_terminal:
             return
         self.show()
         if self._moves:
-            self._timer = asyncio.get_running_loop().call_later(ANIMATION_S, self._tick)
+            self._tick_in(ANIMATION_S)
 
     @property
     def _moves(self) -> bool:
@@ -256,7 +267,9 @@ class InlineScreen:
     def _prompt_rows(self) -> int:
         if self._prompt_hidden:
             return 0
-        return min(10, max(1, self.prompt.text.count("\n") + 1))
+        columns = self.output.get_size().columns
+        rows = sum(1 + (cells(line) + MARGIN) // columns for line in self.prompt.text.split("\n"))
+        return min(MOST_LINES, rows)
 
     def _status_line(self, width: int) -> StyleAndTextTuples:
         repl = self.repl

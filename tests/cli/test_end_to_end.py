@@ -181,7 +181,7 @@ def test_what_cannot_be_gone_on_with_is_refused_in_one_line(place: Place) -> Non
 
 def test_a_session_that_was_killed_in_the_middle_of_a_command_is_gone_on_with(place: Place) -> None:
     mark = place.folder / "pid"
-    command = f"echo $$ > {mark}; exec sleep 60"
+    command = f"sleep 0.5; echo $$ > {mark}; exec sleep 60"  # half a second: who is killed between a fork and noting it down leaves the child
     with Server(Answer("I will wait.", calls=(Call("bash", {"command": command}),)), Answer("Going on.")) as server:
         program = start("--config", place.served, "-p", "Wait", "--permission-mode", "bypass", env=place.env(TEST_URL=server.url), cwd=place.folder)
         pid = _pid_in(mark)

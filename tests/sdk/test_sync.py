@@ -397,4 +397,6 @@ def test_closing_frees_threads_files_and_sockets(house: tuple[Agent, Server]) ->
     for _ in range(3):
         with Agent.create(served(server, "small")) as agent:
             agent.session(".").send("x")
+    server.wait_closed(server.connections)
+    gc.collect()
     assert (threading.active_count(), process.num_fds()) == before
