@@ -43,11 +43,14 @@ class Job(Generic[T]):
 
     def end(self) -> None:
         """Cancels the work, where it still runs, and waits until it has put things in order."""
-        if self.done.done():
-            return
+        if not self.done.done():
+            self.cancel()
+            wait([self.done], END_S)
+
+    def cancel(self) -> None:
+        """As `end`, without waiting."""
         with contextlib.suppress(RuntimeError):  # the loop is gone, and the work with it
             self._loop.call_soon_threadsafe(self._cancel)
-            wait([self.done], END_S)
 
     def start(self) -> None:
         """On the loop."""

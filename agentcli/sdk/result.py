@@ -11,6 +11,7 @@ from agentcli.protocol.errors import AgentError, OutputInvalid, ProviderError
 from agentcli.protocol.events import AgentState, Failure, RunStatus
 from agentcli.protocol.messages import ToolCall
 from agentcli.protocol.models import ModelUse, Usage, added_cost
+from agentcli.protocol.tools import inline_refs, tidy_schema
 from agentcli.sdk.tally import AgentTally
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ def json_schema(schema: OutputSchema | None) -> dict[str, object] | None:
     """What the model and the check of its answer are given."""
     if schema is None or isinstance(schema, dict):
         return schema
-    return dict(schema.model_json_schema())
+    return tidy_schema(inline_refs(schema.model_json_schema()))
 
 
 def error_of(failure: Failure) -> AgentError:

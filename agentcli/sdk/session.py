@@ -113,8 +113,8 @@ class AsyncSession(Talking, Delegating, Choosing):
         try:
             return await task
         except asyncio.CancelledError:
-            ending = self._held.ending()
-            if ending is None or not task.cancelled():
+            ending = self._ending(task)
+            if ending is None:
                 raise
             if self._loop.outcome is None:
                 raise error_of(failure_of(ending)) from None
@@ -145,10 +145,16 @@ class AsyncSession(Talking, Delegating, Choosing):
         try:
             return await task
         except asyncio.CancelledError:
-            ending = self._held.ending()
-            if ending is None or not task.cancelled():
+            ending = self._ending(task)
+            if ending is None:
                 raise
             raise error_of(failure_of(ending)) from None
+
+    def _ending(self, task: asyncio.Task[Any]) -> AgentError | None:
+        """Why a task of ours was cancelled; None where whoever waits for it is meant (a time limit around the call, say)."""
+        waiting = asyncio.current_task()
+        outside = waiting is not None and waiting.cancelling() > 0
+        return self._held.ending() if task.cancelled() and not outside else None
 
     def _job_over(self, task: asyncio.Task[Any]) -> None:
         self._jobs.discard(task)

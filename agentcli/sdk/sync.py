@@ -38,8 +38,8 @@ T = TypeVar("T")
 class Agent:
     """One configuration, and the sessions opened from it.
 
-    with Agent.create("agent.hcl") as agent, agent.session(".", model="fast") as session:
-        print(session.send("What does this project do?"))
+        with Agent.create("agent.hcl") as agent, agent.session(".", model="fast") as session:
+            print(session.send("What does this project do?"))
 
     One that is not closed is closed when it is garbage or the interpreter ends.
     """
@@ -127,7 +127,9 @@ class Session:
                 yield item
             job.result()
         finally:
-            if not self._agent._thread.is_current:  # a forgotten generator may be collected there
+            if self._agent._thread.is_current:  # a forgotten generator may be collected there
+                job.cancel()
+            else:
                 job.end()
 
     @overload

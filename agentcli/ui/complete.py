@@ -63,7 +63,7 @@ class PromptCompleter(Completer):
             yield from self._names_of_commands(name)
             return
         command = self._repl.commands.find(self._repl, name)
-        if command is None or command.complete is None:
+        if command is None or command.complete is None or not self._repl.opened.is_set():
             return
         *before, word = rest.split(" ")
         options = dict(command.complete(self._repl, [part for part in before if part]))

@@ -76,7 +76,7 @@ def compact(pieces: Iterable[str]) -> str:
                 out.append(wanted)
                 now = wanted
             if "\x1b" in piece:
-                now = None
+                now = wanted = None  # it may set styles of its own
         out.append(piece)
     if wanted is not None and wanted != now:
         out.append(wanted)

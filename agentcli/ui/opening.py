@@ -25,14 +25,14 @@ SHOWN_TURNS = 3
 
 async def open_first(repl: Repl) -> None:
     """Everything up to the first message. Raises AgentError where there is no session to be had, PlainWanted before anything is asked."""
-    agent = await asyncio.to_thread(read_agent, repl)
+    agent = await asyncio.to_thread(read_agent, repl, asyncio.get_running_loop())
     repl.agent = agent
     if agent.config.ui.plain and not repl.start.plain:
         raise PlainWanted
     if agent.config.untrusted is not None and await _ask_trust(repl, agent):
         await agent.close()
         repl.start = replace(repl.start, trust=True)
-        agent = repl.agent = await asyncio.to_thread(read_agent, repl)
+        agent = repl.agent = await asyncio.to_thread(read_agent, repl, asyncio.get_running_loop())
     if _is_first_start(repl):
         from agentcli.ui.setup import guide
 
@@ -40,7 +40,7 @@ async def open_first(repl: Repl) -> None:
     open_session(repl, repl.start.options)
 
 
-def read_agent(repl: Repl) -> AsyncAgent:
+def read_agent(repl: Repl, loop: asyncio.AbstractEventLoop) -> AsyncAgent:
     """On a thread: its imports and a first parse take longer than a person should wait for an echo."""
     from agentcli.sdk import assemble, programs  # noqa: F401 - imported here so that opening the session does not wait for it
     from agentcli.sdk.agent import AsyncAgent, Origin
@@ -49,9 +49,12 @@ def read_agent(repl: Repl) -> AsyncAgent:
     origin = Origin(link="flag", person=True, default_mode="default")
     agent = AsyncAgent.layered(start.cwd, explicit=start.config, bare=start.bare, trust=start.trust, origin=origin)
 
-    def on_progress(progress: object) -> None:
+    def heard(progress: object) -> None:
         repl.download = progress
         repl.face.changed()
+
+    def on_progress(progress: object) -> None:
+        loop.call_soon_threadsafe(heard, progress)
 
     agent.on_progress = on_progress
     return agent
@@ -97,18 +100,14 @@ def open_session(repl: Repl, options: dict[str, Any]) -> None:
 
 
 async def change_session(repl: Repl, options: dict[str, Any]) -> None:
-    """Closes the session that is open and opens another. Raises UsageError while a turn runs, AgentError where the other cannot be opened."""
+    """Opens another session in place of the one that is open. Raises UsageError while a turn runs, AgentError where it cannot be opened; the
+    old one goes on then."""
     if repl.busy:
         raise UsageError("a turn is running.", hint="Esc interrupts it; then try again.")
     past = _past(repl, options)
-    old = repl.session
-    await old.close()
+    session = repl.agent.session(repl.cwd, options)
+    await repl.session.close()
     forget_empty(repl)
-    try:
-        session = repl.agent.session(repl.cwd, options)
-    except AgentError as error:
-        repl.fail(error)
-        session = repl.agent.session(repl.cwd, {"resume": old.id} if _is_saved(old) else {})
     show_session(repl, session, past)
 
 
@@ -121,12 +120,6 @@ def forget_empty(repl: Repl) -> None:
         return
     with contextlib.suppress(SessionNotFound, StorageError):
         remove_session(repl.session.id)
-
-
-def _is_saved(session: AsyncSession) -> bool:
-    from agentcli.sdk.overview import sessions_of
-
-    return any(info.id == session.id for info in sessions_of(session.kit.cwd))
 
 
 def _past(repl: Repl, options: dict[str, Any]) -> tuple[Envelope, ...]:

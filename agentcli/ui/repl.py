@@ -133,6 +133,8 @@ class Repl:
         """Leaves, and says how to come back."""
         if self.opened.is_set() and self.session.history and self.start.options.get("save", True):
             self.say([("dim", f"To go on with this session: agentcli --resume {self.session.id}")])
+        for job in self._jobs:
+            job.cancel()  # an editor, say, that has the terminal
         self.face.leave(error)
 
     # --- what is shown ---

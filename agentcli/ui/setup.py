@@ -46,4 +46,4 @@ async def _read_again(repl: Repl) -> None:
     from agentcli.ui.opening import read_agent
 
     await repl.agent.close()
-    repl.agent = await asyncio.to_thread(read_agent, repl)
+    repl.agent = await asyncio.to_thread(read_agent, repl, asyncio.get_running_loop())

@@ -189,6 +189,21 @@ async def started(session: AsyncSession) -> None:
     leave()
 
 
+def test_a_time_limit_around_a_call_is_the_callers_own_error(play: Play) -> None:
+    async def scene(session: AsyncSession) -> str:
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(session.send("go"), 0.05)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(session.task("explore", "go"), 0.05)
+            await session.cancel()
+        assert not session.busy
+        return str(await session.send("again"))
+
+    hang = {"text": "on and on", "hang": True}
+    assert play(scripted([hang, hang, hang, hang, "fine"]), scene) == "fine"
+
+
 def test_a_switch_of_model_takes_effect_at_the_next_call_and_stays_in_its_session() -> None:
     async def scene(agent: AsyncAgent) -> list[str]:
         one, two = agent.session("."), agent.session(".", model="house/large")
@@ -208,6 +223,7 @@ def test_a_switch_of_model_takes_effect_at_the_next_call_and_stays_in_its_sessio
 class Review(BaseModel):
     verdict: str
     score: int
+    title: str | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Review:
@@ -224,6 +240,22 @@ def test_a_pydantic_model_as_schema_gives_an_instance_and_a_json_schema_plain_va
 
     answers = ['{"verdict": "good", "score": 7}', '```json\n{"n": 3}\n```', "no json"]
     assert play(scripted(answers), scene) == (Review(verdict="good", score=7), {"n": 3}, None)
+
+
+def test_the_model_is_shown_a_tidy_schema(play: Play) -> None:
+    class Many(BaseModel):
+        reviews: list[Review]
+
+    with Server(Answer('{"reviews": []}')) as server:
+        agent = AsyncAgent.create_now(served(server, "small"))
+        assert play(agent, lambda session: session.send("x", output_schema=Many)).structured == Many(reviews=[])
+    review = {
+        "type": "object",
+        "properties": {"verdict": {"type": "string"}, "score": {"type": "integer"}, "title": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+        "required": ["verdict", "score"],
+    }
+    many = {"type": "object", "properties": {"reviews": {"type": "array", "items": review}}, "required": ["reviews"]}
+    assert server.requests[0].body["response_format"]["json_schema"]["schema"] == many
 
 
 def test_a_schema_of_the_session_holds_for_every_run(play: Play) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 from support.library import echo, hcl, last, served
-from support.server import Answer, Call, Server
+from support.server import Answer, Call, Server, Silence
 
 from agentcli import (
     Agent,
@@ -327,12 +327,12 @@ except KeyboardInterrupt:
     print("interrupted; busy:", session.busy, flush=True)
     print(str(session.send("again")).splitlines()[-1])
 """
-    with Server(Answer("half").sent(stall_after=2), always=echo) as server:
+    with Server(Silence(), always=echo) as server:
         Path("agent.hcl").write_text(served(server, "small"))
         running = program(text)
-        server.wait_for(1)
+        server.wait_for(1, 30)
         running.send_signal(signal.SIGINT)
-        out, errors = running.communicate(timeout=20)
+        out, errors = running.communicate(timeout=30)
     assert (running.returncode, out) == (0, "interrupted; busy: False\nagain\n"), errors
     assert last(server.requests[1]) == "hold on\n\nagain"
 
@@ -350,9 +350,9 @@ except KeyboardInterrupt:
     with Server(Answer("half").sent(stall_after=2)) as server:
         Path("agent.hcl").write_text(served(server, "small"))
         running = program(text)
-        server.wait_for(1)
+        server.wait_for(1, 30)
         running.send_signal(signal.SIGINT)
-        out, errors = running.communicate(timeout=20)
+        out, errors = running.communicate(timeout=40)
     assert (running.returncode, out) == (0, "interrupted; busy: False\n"), errors
 
 
@@ -366,7 +366,7 @@ session.task("scout", "never ends", background=True)
     with Server(echo, always=Answer("half").sent(stall_after=2)) as server:
         Path("agent.hcl").write_text(served(server, "small", "large", more=SCOUT))
         running = program(text)
-        out, errors = running.communicate(timeout=20)
+        out, errors = running.communicate(timeout=40)
     assert (running.returncode, out, errors) == (0, "small: hello\n", "")
 
 
@@ -387,7 +387,7 @@ os.wait()
     with Server(always=echo) as server:
         Path("agent.hcl").write_text(served(server, "small"))
         running = program(text)
-        out, errors = running.communicate(timeout=20)
+        out, errors = running.communicate(timeout=40)
     assert (running.returncode, out) == (0, "small: hello\ntold\n"), errors
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from agentcli.ui.repl import Repl
 
 SHOWN = 20
+CHOSEN = ("command", "flag", "session", "fallback")
+"""Links that a new session would not find by itself."""
 
 
 def _own(repl: Repl) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def _own(repl: Repl) -> dict[str, Any]:
     dropped = ("resume", "continue_latest", "fork", "session_id", "model", "effort")
     kept = {name: value for name, value in repl.start.options.items() if name not in dropped}
     model = repl.state.model
-    return {**kept, "model": model.resolved} if model else kept
+    return {**kept, "model": model.resolved} if model and model.source in CHOSEN else kept
 
 
 def _ids(repl: Repl, words: Sequence[str]) -> Iterable[tuple[str, str]]:
