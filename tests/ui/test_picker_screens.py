@@ -17,7 +17,7 @@ from agentcli.ui.picker import Picker, Row
 SCREENS = Path(__file__).parent / "golden" / "screens"
 
 ROWS = (
-    Row("anthropic/claude-sonnet-4", ("anthropic/claude-sonnet-4", "Claude Sonnet 4", "200.0k", "3/15", "missing"), off="needs its key"),
+    Row("anthropic/claude-sonnet-4", ("anthropic/claude-sonnet-4", "Claude Sonnet 4", "200.0k", "3/15", ""), off="needs its key"),
     Row("openai/gpt-5", ("openai/gpt-5", "GPT-5", "400.0k", "1.25/10", "yes"), variants=("low", "medium", "high"), variant=""),
     Row("openai/gpt-4o-mini", ("openai/gpt-4o-mini", "GPT-4o mini", "128.0k", "0.15/0.6", "yes")),
     Row("openrouter/vendor/a-model-with-a-very-long-name:free", ("openrouter/vendor/a-model-with-a-very-long-name:free", "", "?", "?", "yes")),
@@ -31,9 +31,9 @@ def screens(width: int) -> str:
     async def drawn() -> list[str]:
         picker = Picker("Model of this session", ROWS, head=HEAD, at=2)
         first = picker.lines(width, 20)
-        for key, text in (("text", "gpt"), ("up", ""), ("down", ""), ("up", ""), ("up", ""), ("down", ""), ("right", ""), ("right", "")):
+        for key, text in (("text", "gpt"), ("right", ""), ("right", "")):
             picker.press(key, text)
-        body = [[("dim", "  The cache is lost: the next call reads about 45.2k tokens anew, $0.0565 at its price.")]]
+        body = [[("dim", "  The cache is lost: the next call reads about 45.2k tokens anew, $0.0565.")]]
         keep = Choice("openai/gpt-5:medium: for how long?", (Option("s", "s", "this session"), Option("d", "d", "the default from now on")), body)
         found = [*first, [], *picker.lines(width, 20), [], *keep.lines(width, 20)]
         return [plain(line).rstrip() for line in found]

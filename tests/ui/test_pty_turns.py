@@ -64,7 +64,7 @@ def test_a_switch_of_the_model_is_proved_by_the_model_that_answers_next(session:
     terminal.enter("/model demo/m22")
     terminal.see("unknown model 'demo/m22'; nearest: demo/m2", "demo/m1 · default")
     terminal.enter("/model demo/m2:high")
-    terminal.see("model: demo/m2:high (command)", "The cache is lost: the next call reads about 15 tokens anew, $0.0001 at its price.")
+    terminal.see("model: demo/m2:high (command)", "The cache is lost: the next call reads about 15 tokens anew, $0.0001.")
     terminal.enter("who are you now")
     terminal.see("I am the second.", "demo/m2:high · default")
     assert [event["model"] for event in stored(own_home) if event["type"] == "replied"] == [

@@ -120,7 +120,7 @@ def _rows(repl: Repl) -> list[Row]:
     for row in model_rows(repl.agent):
         context = tokens(row.context).removesuffix(" tok") if row.context else "?"
         price = f"{row.cost.input:g}/{row.cost.output:g}" if row.cost else "?"
-        key = {None: "-", True: "yes", False: "missing"}[row.key]
+        key = {None: "-", True: "yes", False: ""}[row.key]
         off = "needs its key" if row.key is False else ""
         rows.append(Row(row.id, (row.id, row.name, context, price, key), row.wire, row.effort, off=off))
     return rows
@@ -198,5 +198,5 @@ def _price_lines(repl: Repl, name: str) -> list[Line]:
     if not used:
         return []
     cost = repl.session.kit.catalogue.resolve(name).spec.cost
-    price = f", {money(used * cost.input / 1_000_000)} at its price" if cost else ", price unknown"
+    price = f", {money(used * cost.input / 1_000_000)}" if cost else ", price unknown"
     return [[("dim", f"  The cache is lost: the next call reads about {tokens(used).removesuffix(' tok')} tokens anew{price}.")]]
