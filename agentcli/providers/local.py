@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from agentcli.protocol.errors import RequestRejected, StreamBroken, Unavailable, UnknownModel, UsageError
-from agentcli.protocol.models import Cost, ModelSpec, Profile, ProviderSpec, Quirks
+from agentcli.protocol.models import SMALL, Cost, ModelSpec, ProviderSpec, Quirks
 from agentcli.protocol.secrets import Secret
 from agentcli.providers import weights
 from agentcli.providers.base import ModelRequest, StreamPart
@@ -49,7 +49,6 @@ END_S = 0.5
 """How long the end of a child that broke its connection is waited for."""
 LOAD_S = 300.0
 """Loading takes about 2 s from a warm disk; a slow disk and 7B weights take minutes."""
-SMALL = Profile("small", ("read", "ls", "glob", "grep", "bash", "write", "edit", "task"))
 ALIASES = {f"{PROVIDER}/{alias}": f"{PROVIDER}/{entry.name}" for entry in weights.CATALOGUE for alias in entry.aliases}
 """Short names, for the catalogue of models."""
 

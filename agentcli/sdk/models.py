@@ -46,7 +46,7 @@ class Services:
         models += self._local_models()
         open_providers = {name: self.config.wire(name) for name in self.config.provider_names if not self.config.closed(name)}
         open_providers |= {name: spec.wire for name, spec in self.presets.items()}
-        self.catalogue = Catalogue(models, aliases=self.config.aliases, open_providers=open_providers)
+        self.catalogue = Catalogue(models, aliases=self._local_names() | dict(self.config.aliases), open_providers=open_providers)
 
     def _declared_models(self, provider: str) -> tuple[ModelSpec, ...]:
         """A declared provider's models. At the service's own address what is known of them fills in, and where none is declared, all are."""
@@ -61,6 +61,12 @@ class Services:
         from agentcli.providers.local import local_models
 
         return local_models()
+
+    def _local_names(self) -> dict[str, str]:
+        """Short names such as `local/qwen`, which a config's own aliases outrank."""
+        from agentcli.providers.local import ALIASES
+
+        return {} if LOCAL in self.config.provider_names else ALIASES
 
     def spec(self, provider: str) -> ProviderSpec:
         """Where a provider is. Raises ConfigError where a variable it needs is not set; UnknownModel where there is none of that name."""

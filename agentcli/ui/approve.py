@@ -11,7 +11,7 @@ from agentcli.protocol.commands import Answer
 from agentcli.protocol.events import Decision
 from agentcli.protocol.text import clean, visible
 from agentcli.ui.items import Waiting
-from agentcli.ui.lines import Line, Piece, cut, wrapped
+from agentcli.ui.lines import Line, Piece, cut, worded, wrapped
 
 CHANGES = (("old", "-", "bad"), ("old_string", "-", "bad"), ("new", "+", "good"), ("new_string", "+", "good"))
 """Arguments of an edit, and how they are marked."""
@@ -194,7 +194,7 @@ class Approval:
         out: list[Line] = []
         facts = [("touches", ", ".join(self.asked.touches)), ("why", self.asked.reason if self.asked.reason != self.asked.detail else "")]
         for name, value in facts:
-            rows = wrapped(clean(visible(value), keep_newlines=False), max(10, width - 11)) if value else []
+            rows = worded(clean(visible(value), keep_newlines=False), max(10, width - 11)) if value else []
             out += [[("dim", f"  {name if not at else '':<8} "), ("", row)] for at, row in enumerate(rows[:4])]
         return out
 

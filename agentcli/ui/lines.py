@@ -64,6 +64,19 @@ def wrapped(text: str, width: int) -> list[str]:
     return rows
 
 
+def worded(text: str, width: int) -> list[str]:
+    """Prose in rows of at most `width` cells, cut between words; a word that is longer than a row anywhere."""
+    rows = [""]
+    for word in text.split():
+        for piece in wrapped(word, width):
+            joined = f"{rows[-1]} {piece}" if rows[-1] else piece
+            if cells(joined) <= width:
+                rows[-1] = joined
+            else:
+                rows.append(piece)
+    return rows
+
+
 def columns(rows: Sequence[Sequence[str]], widest: int = 40) -> list[int]:
     """How wide each column of a table is: its widest cell, at most `widest`."""
     count = max((len(row) for row in rows), default=0)

@@ -153,7 +153,7 @@ class Picker:
         out: list[Line] = [cut([("title", self.title), ("dim", "  search: "), ("typed", self.typed), ("cursor", " ")], width)]
         if self.head:
             more = "  EFFORT" if any(row.variants for row in self.rows) else ""
-            out.append(cut([("dim", f"  {self._cells(self.head, widths, more)}")], width))
+            out.append(cut([("dim", f"  {self._cells(self.head, widths)}{more}".rstrip())], width))
         out += [self._row(row, index == self.at, widths, width) for index, row in enumerate(shown, first)]
         if not found:
             out.append([("dim", f"  {self.empty}")])
@@ -174,14 +174,14 @@ class Picker:
     def _row(self, row: Row, chosen: bool, widths: list[int], width: int) -> Line:
         mark = "› " if chosen else "  "
         style = "chosen" if chosen else "dim" if row.off else ""
+        cells, after, how = mark + self._cells(row.cells, widths), row.off, "warn"
         if row.variants:
-            variant = self._variants.get(row.value, row.variant) or "default"
-            return cut([(style, mark + self._cells(row.cells, widths, "\0")), ("key" if chosen else "dim", f"  {variant}")], width)
-        return cut([(style, mark + self._cells(row.cells, widths)), ("warn", f"  {row.off}" if row.off else "")], width)
+            after, how = self._variants.get(row.value, row.variant) or "default", "key" if chosen else "dim"
+        return cut([(style, f"{cells}  "), (how, after)] if after else [(style, cells.rstrip())], width)
 
     @staticmethod
-    def _cells(cells: Sequence[str], widths: list[int], more: str = "") -> str:
-        return ("  ".join(padded(cell, size) for cell, size in zip(cells, widths, strict=False)) + more).rstrip()
+    def _cells(cells: Sequence[str], widths: list[int]) -> str:
+        return "  ".join(padded(cell, size) for cell, size in zip(cells, widths, strict=False))
 
     def _foot(self, found: list[Row], first: int, room: int) -> Line:
         keys: Line = [("key", "Enter"), ("dim", " pick  "), ("key", "↑↓"), ("dim", " move  ")]

@@ -27,6 +27,7 @@ from agentcli.protocol.text import cells
 from agentcli.sdk.terminal import terminal
 from agentcli.ui.approve import Approval
 from agentcli.ui.face import Told
+from agentcli.ui.floor import Floor
 from agentcli.ui.inline import SYNC_BEGIN, SYNC_END, InlineApplication, inline_output, reflows
 from agentcli.ui.keys import bindings
 from agentcli.ui.lines import Line
@@ -37,17 +38,12 @@ from agentcli.ui.style import style
 
 if TYPE_CHECKING:
     from agentcli.ui.drawing import Drawing
-    from agentcli.ui.face import Overlay
     from agentcli.ui.repl import Repl
 
 INTERVAL_S = 0.1
 """Between two redraws that no key asked for."""
 ANIMATION_S = 0.25
 """While something runs, its spinner and clock move this often."""
-TYPING_S = 0.6
-"""A question that comes while somebody types gets no key before they pause this long: no letter may answer what was not read yet."""
-READ_S = 0.4
-"""And none before it has been there this long, for the same reason."""
 NOTE_S = 4.0
 
 
@@ -62,10 +58,8 @@ class InlineScreen:
         self._drawing: Drawing | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._drawn_at = 0.0
-        self._typed_at = 0.0
-        self._answered_at = 0.0
+        self._floor = Floor()
         self._note = ("", 0.0)
-        self._asked: tuple[Overlay | None, float] = (None, 0.0)
         self._failed: BaseException | None = None
         self._configured = False
         self.shown = asyncio.Event()
@@ -243,7 +237,7 @@ class InlineScreen:
         self._sync_focus()
         overlay = self.repl.overlay
         room = max(1, size.rows - 3 - self._prompt_rows())
-        self._overlay = overlay.lines(size.columns - 1, room, has_keys=self.overlay_has_keys) if overlay is not None else []
+        self._overlay = overlay.lines(size.columns - 1, room, has_keys=self._floor.has_keys(overlay)) if overlay is not None else []
         room = max(0, room - len(self._overlay) - (MENU_ROWS if self.prompt.buffer.complete_state else 0))
         if self._stale or self._live_room != (size.columns, room):
             self._draw_live(size.columns, room)
@@ -302,27 +296,14 @@ class InlineScreen:
     # --- questions ---
 
     @property
-    def overlay_has_keys(self) -> bool:
-        """Whether keys go to the question or list; not while somebody is in the middle of typing something else."""
-        overlay = self.repl.overlay
-        if overlay is None:
-            self._asked = (None, 0.0)
-            return False
-        now = time.monotonic()
-        if self._asked[0] is not overlay:
-            self._asked = (overlay, now)
-        return overlay.blocks_prompt or (now - self._typed_at > TYPING_S and now - self._asked[1] > READ_S)
-
-    @property
     def overlay_takes_keys(self) -> bool:
-        """As `overlay_has_keys`, and also where a question has just followed another one: who answers fast means no prompt."""
-        return self.overlay_has_keys or (self._asked[0] is not None and time.monotonic() - self._answered_at <= TYPING_S)
+        return self._floor.takes_keys(self.repl.overlay)
 
     def press_overlay(self, key: str, text: str) -> None:
         overlay = self.repl.overlay
-        if overlay is None or not self.overlay_has_keys:
+        if overlay is None or not self._floor.has_keys(overlay):
             return
-        self._answered_at = time.monotonic()
+        self._floor.answered()
         if key == "c-c" and not overlay.blocks_prompt:
             self.repl.interrupt()
             return
@@ -350,21 +331,21 @@ class InlineScreen:
 
     def _sync_focus(self) -> None:
         layout = self.app.layout
-        if self.overlay_has_keys:
+        if self._floor.has_keys(self.repl.overlay):
             if layout.current_window is not self._question_window:
                 layout.current_window = self._question_window
         elif layout.current_window is self._question_window:
             layout.current_window = self.prompt.window
 
     def _typed(self, _: object) -> None:
-        self._typed_at = time.monotonic()
+        self._floor.typed()
 
     # --- keys ---
 
     def send(self) -> None:
         """Enter."""
         text = self.prompt.take()
-        self._typed_at = 0.0
+        self._floor.sent()
         self.repl.enter(text)
 
     def accept_completion(self) -> bool:

@@ -97,7 +97,21 @@ CASES = (
     ),
 )
 
-MORE: tuple[Case, ...] = ()
+MORE = (
+    Case("What does LICENSE allow me to do?", lambda tool, given: tool == "read" and _on(given, "LICENSE")),
+    Case("Show me the contents of package.json", lambda tool, given: tool == "read" and _on(given, "package.json")),
+    Case("Which file defines the function load_user?", lambda tool, given: tool == "grep" and "load_user" in given["pattern"]),
+    Case("Search the code for the text 'deprecated'", lambda tool, given: tool == "grep" and "deprecated" in given["pattern"]),
+    Case("What folders and files are in lib?", lambda tool, given: tool == "ls" and _on(given, "lib")),
+    Case("Find every YAML file", lambda tool, given: tool == "glob" and (".yml" in given["pattern"] or ".yaml" in given["pattern"])),
+    Case("Check the git status", lambda tool, given: tool == "bash" and _runs(given, "git status")),
+    Case("Save the text 'buy milk' in shopping.txt", lambda tool, given: tool == "write" and "milk" in given["content"]),
+    Case(
+        "In settings.toml set debug to false",
+        lambda tool, given: (tool == "edit" and "false" in given["new"]) or (tool == "read" and _on(given, "settings.toml")),
+    ),
+    Case("Why is the sky blue?", lambda tool, given: tool == "answer"),
+)
 
 
 def offered() -> tuple[ToolSpec, ...]:
@@ -151,8 +165,9 @@ async def measure(model: str, runs: int, cases: tuple[Case, ...], show: bool) ->
     finally:
         await provider.aclose()
     first, later = tried[0], tried[1:]
-    print(f"{first.served}: first step {first.seconds:.1f} s ({first.prompt} prompt tokens, loading included), ")
-    print(f"  later ones {statistics.median(one.seconds for one in later):.1f} s in the middle, {statistics.mean(one.output for one in later):.0f} tokens each")
+    seconds, tokens = statistics.median(one.seconds for one in later), statistics.mean(one.output for one in later)
+    print(f"{first.served}: first step {first.seconds:.1f} s, with loading, of {first.prompt} prompt tokens;")
+    print(f"  later ones {seconds:.1f} s in the middle, of {tokens:.0f} tokens, {min(one.cached for one in later)} or more prompt tokens from the cache")
     return scores
 
 

@@ -17,7 +17,7 @@ from agentcli.ui.picker import Picker, Row
 SCREENS = Path(__file__).parent / "golden" / "screens"
 
 ROWS = (
-    Row("anthropic/claude-sonnet-4", ("anthropic/claude-sonnet-4", "Claude Sonnet 4", "200.0k", "3/15", ""), off="needs its key"),
+    Row("anthropic/claude-sonnet-4", ("anthropic/claude-sonnet-4", "Claude Sonnet 4", "200.0k", "3/15", ""), off="no key"),
     Row("openai/gpt-5", ("openai/gpt-5", "GPT-5", "400.0k", "1.25/10", "yes"), variants=("low", "medium", "high"), variant=""),
     Row("openai/gpt-4o-mini", ("openai/gpt-4o-mini", "GPT-4o mini", "128.0k", "0.15/0.6", "yes")),
     Row("openrouter/vendor/a-model-with-a-very-long-name:free", ("openrouter/vendor/a-model-with-a-very-long-name:free", "", "?", "?", "yes")),

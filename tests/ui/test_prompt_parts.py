@@ -14,7 +14,7 @@ from agentcli.ui.approve import Approval, Choice, Option, detail_of
 from agentcli.ui.commands.tables import table
 from agentcli.ui.fuzzy import ranked, with_folders
 from agentcli.ui.items import Waiting
-from agentcli.ui.lines import Line, cut, plain, width_of, wrapped
+from agentcli.ui.lines import Line, cut, plain, width_of, worded, wrapped
 from agentcli.ui.paste import EMPTY, NO_PICTURES, Pastes, is_picture_path, normal, refusal
 from agentcli.ui.picker import Picked, Picker, Row
 
@@ -137,10 +137,10 @@ def test_a_picker_shows_its_rows_and_what_keys_do_within_its_width() -> None:
 
     assert on_loop(drawn()) == [
         "Model of this session  search:",
-        "  MODEL       NAME       CONTEXT",
-        "› acme/big    Big One    200k  default",
+        "  MODEL       NAME       CONTEXT  EFFORT",
+        "› acme/big    Big One    200k     default",
         "  acme/small  Small One  32k",
-        "  other/x     X          ?  needs its key",
+        "  other/x     X          ?        needs its key",
         "Enter pick  ↑↓ move  ←→ effort  Esc close",
     ]
 
@@ -319,3 +319,9 @@ def test_the_history_file_is_for_the_person_alone(own_home: Path) -> None:
     path = history_file()
     assert path is not None
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_prose_is_wrapped_between_words_and_a_long_word_anywhere() -> None:
+    assert worded("it runs make and then\nwhatevercomesnext here", 10) == [
+        "it runs", "make and", "then", "whateverco", "mesnext", "here",
+    ]  # fmt: skip

@@ -156,7 +156,7 @@ def test_a_finished_block_and_what_is_below_it_leave_in_one_synchronized_write(t
 def test_a_question_on_a_terminal_that_is_too_low_still_shows_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from support.screens import approval
 
-    monkeypatch.setattr("agentcli.ui.screen.READ_S", 0.0)
+    monkeypatch.setattr("agentcli.ui.floor.READ_S", 0.0)
     with terminal(monkeypatch, columns=60, rows=8) as taken:
         seen = pyte.Screen(60, 8)
 

@@ -121,7 +121,7 @@ def _rows(repl: Repl) -> list[Row]:
         context = tokens(row.context).removesuffix(" tok") if row.context else "?"
         price = f"{row.cost.input:g}/{row.cost.output:g}" if row.cost else "?"
         key = {None: "-", True: "yes", False: ""}[row.key]
-        off = "needs its key" if row.key is False else ""
+        off = "no key" if row.key is False else ""
         rows.append(Row(row.id, (row.id, row.name, context, price, key), row.wire, row.effort, off=off))
     return rows
 
