@@ -15,7 +15,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 SHARED = Path(os.environ.get("AGENTCLI_SHARED") or Path(__file__).resolve().parents[2] / "shared")
-WEIGHTS = os.environ.get("AGENTCLI_WEIGHTS", "")
 KEEP = {"PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "AGENTCLI_SHARED"}
 
 

@@ -34,6 +34,7 @@ from agentcli.protocol.tools import Tool
 from agentcli.providers.registry import Resolved
 from agentcli.safety.redact import known_out
 from agentcli.safety.rules import Policy, Rule, parse_rule, parse_rules
+from agentcli.sdk import saved
 from agentcli.sdk.bus import Bus
 from agentcli.sdk.parts import MAIN, Parts
 from agentcli.sdk.result import json_schema
@@ -46,6 +47,8 @@ from agentcli.tools import builtin
 
 if TYPE_CHECKING:
     from agentcli.sdk.agent import AsyncAgent
+
+SMALL_TOLD = "small-model"
 
 
 @dataclass
@@ -309,7 +312,23 @@ async def _prepare(agent: AsyncAgent, kit: Kit, node: Node) -> None:
 
         for line in await save_leftovers(sessions, kit.scratch):
             kit.publish(MAIN, Notice(level="warning", text=line))
-    await fetch_weights(agent, node.model.active.spec)
+    spec = node.model.active.spec
+    await fetch_weights(agent, spec)
+    if spec.profile.name == "small":
+        _tell_small(kit, spec)
+
+
+def _tell_small(kit: Kit, spec: ModelSpec) -> None:
+    """Once a person, on whichever model it is first: nobody should judge the program by what a small model makes of it."""
+    if saved.was_asked(SMALL_TOLD):
+        return
+    where = "a small local model" if spec.wire == "local" else "a small model"
+    text = (
+        f"{spec.provider}/{spec.id} is {where}: it takes simple steps, and often takes them wrong. "
+        "For real work set a key such as OPENAI_API_KEY, or name a stronger model with --model (agentcli models lists them)."
+    )
+    kit.publish(MAIN, Notice(level="info", text=text))
+    saved.remember_asked(SMALL_TOLD)
 
 
 async def fetch_weights(agent: AsyncAgent, spec: ModelSpec) -> None:

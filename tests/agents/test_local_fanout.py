@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from support.crew import Seen
+from support.weights import FOLDER, LARGE, SMALL, file_of, missing
 
 from agentcli.protocol.events import AgentFinished, AgentSpawned, Replied
 from agentcli.sdk.agent import AsyncAgent
 from agentcli.sdk.overview import agent_rows
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "configs" / "example.hcl"
-WEIGHTS = os.environ.get("AGENTCLI_WEIGHTS", "")
-SMALL, LARGE = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
-
-
-def file_of(name: str) -> Path:
-    return Path(WEIGHTS or "nowhere") / f"{name}-instruct-q4_k_m.gguf"
+MISSING = missing(SMALL, LARGE)
 
 
 async def test_the_example_config_loads_and_each_worker_resolves(tmp_path: Path) -> None:
@@ -37,13 +32,10 @@ async def test_the_example_config_loads_and_each_worker_resolves(tmp_path: Path)
 
 
 @pytest.mark.local
-@pytest.mark.skipif(
-    not (file_of(SMALL).exists() and file_of(LARGE).exists()),
-    reason=f"needs both local models: agentcli local pull {SMALL}; agentcli local pull {LARGE}; then set AGENTCLI_WEIGHTS to their folder",
-)
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
 @pytest.mark.timeout(600)
 async def test_a_fan_out_on_two_local_models_proves_which_served_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AGENTCLI_WEIGHTS", WEIGHTS)
+    monkeypatch.setenv("AGENTCLI_WEIGHTS", str(FOLDER))
     async with await AsyncAgent.create(EXAMPLE) as agent:
         session = agent.session(tmp_path, save=False)
         seen = Seen([])

@@ -234,3 +234,12 @@ def _pid_in(path: Path) -> int:
             return int(text)
         time.sleep(0.02)
     raise AssertionError(f"nothing was written to {path}")
+
+
+def test_a_person_is_told_once_that_a_small_model_answers(place: Place) -> None:
+    place.script(said('{"answer": "hello"}'), said("hello"))
+    first, second = (place.run("-p", "Say hello", "-m", "demo/tiny") for _ in range(2))
+    assert (first.code, first.out) == (0, "hello\n"), first.err
+    assert "demo/tiny is a small model" in first.err
+    assert "--model" in first.err
+    assert (second.code, second.err) == (0, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from support.program import Ran, environment, run
+from support.weights import SMALL, file_of, needs
 
-WEIGHTS = Path(os.environ.get("AGENTCLI_WEIGHTS", "")) / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
-"""Read when the tests are collected: each test hides the environment of the person who runs it."""
 KEY = "sk-test-canary-0001"
 SERVER = """
 import sys, threading
@@ -44,10 +42,7 @@ providers "own" {
 limits { retries = 0 }
 """
 
-pytestmark = [
-    pytest.mark.local,
-    pytest.mark.skipif(not WEIGHTS.is_file(), reason="no weights: run `agentcli local pull` and set AGENTCLI_WEIGHTS to their folder"),
-]
+pytestmark = needs(SMALL)
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ class Llama:
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Llama]:
     folder = tmp_path_factory.mktemp("llama")
-    argv = [sys.executable, "-c", SERVER, str(WEIGHTS), KEY]
+    argv = [sys.executable, "-c", SERVER, str(file_of(SMALL)), KEY]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         assert server.stdin is not None
         assert server.stdout is not None

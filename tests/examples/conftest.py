@@ -10,12 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.examples import LOCAL, PROGRAMS
-
-from agentcli.providers import weights
-from agentcli.system import folders
-
-WEIGHTS = folders.weights()
-"""Where the person who runs the tests keeps them; looked up before the tests' own home is set."""
+from support.weights import FOLDER, missing
 
 Run = Callable[..., str]
 
@@ -46,8 +41,7 @@ def run(project: Path) -> Run:
 @pytest.fixture
 def local_weights(monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where both local models are; skips, naming the command, where they are not."""
-    for name in LOCAL:
-        if weights.located(name, WEIGHTS) is None:
-            pytest.skip(f"the weights of {name} are not in {WEIGHTS}: agentcli local pull {name}")
-    monkeypatch.setenv("AGENTCLI_WEIGHTS", str(WEIGHTS))
-    return WEIGHTS
+    if reason := missing(*LOCAL):
+        pytest.skip(reason)
+    monkeypatch.setenv("AGENTCLI_WEIGHTS", str(FOLDER))
+    return FOLDER

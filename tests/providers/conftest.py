@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from agentcli.providers import weights
-
-WEIGHTS = os.environ.get("AGENTCLI_WEIGHTS", "")
-"""Read at import: each test's own environment has no such variable."""
+from support.weights import FOLDER, file_of, missing
 
 
 @pytest.fixture
@@ -19,10 +14,9 @@ def real_weights(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Gives a catalogue model's file and makes its folder known to the test; skips where it is not there."""
 
     def found(name: str) -> Path:
-        path = weights.located(name, Path(WEIGHTS)) if WEIGHTS else None
-        if path is None:
-            pytest.skip(f"needs the local model: agentcli local pull {weights.named(name).name}; then set AGENTCLI_WEIGHTS to its folder")
-        monkeypatch.setenv("AGENTCLI_WEIGHTS", WEIGHTS)
-        return path
+        if reason := missing(name):
+            pytest.skip(reason)
+        monkeypatch.setenv("AGENTCLI_WEIGHTS", str(FOLDER))
+        return file_of(name)
 
     return found

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from support.asking import KEY, ask, request, with_provider
+from support.weights import SMALL, file_of, needs
 
 from agentcli.protocol.errors import ContextOverflow
 from agentcli.protocol.messages import AssistantMessage, Text, ToolCall, ToolMessage, ToolResult, user_text
 from agentcli.protocol.models import ModelSpec, ProviderSpec
 from agentcli.providers.base import ServedPart, ToolSpec
 
-MODEL = "qwen2.5-coder-0.5b-instruct-q4_k_m"
-WEIGHTS = Path(os.environ.get("AGENTCLI_WEIGHTS", "nowhere")) / f"{MODEL}.gguf"
+MODEL = file_of(SMALL).stem
 WIRES = ("openai-chat", "openai-responses", "anthropic")
 READ = ToolSpec("read", "Reads a file.", {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]})
 
-pytestmark = [
-    pytest.mark.local,
-    pytest.mark.skipif(
-        not WEIGHTS.is_file(),
-        reason="needs the small local model: agentcli local pull qwen2.5-coder-0.5b; then set AGENTCLI_WEIGHTS to its folder",
-    ),
-]
+pytestmark = needs(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +31,7 @@ def url() -> Iterator[str]:
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(msgspec.json.encode({"path": str(WEIGHTS), "context": 2048, "slots": 1, "api_key": KEY}) + b"\n")
+    process.stdin.write(msgspec.json.encode({"path": str(file_of(SMALL)), "context": 2048, "slots": 1, "api_key": KEY}) + b"\n")
     process.stdin.flush()
     yield msgspec.json.decode(process.stdout.readline())["url"] + "/v1"
     process.stdin.close()

@@ -28,6 +28,7 @@ providers "demo" {
     effort = ["low", "high"]
   }
   models "unpriced" {}
+  models "tiny" { profile = "small" }
 }
 aliases { fast = "demo/m1" }
 agents "scout" {
