@@ -18,6 +18,11 @@ SHARED = Path(os.environ.get("AGENTCLI_SHARED") or Path(__file__).resolve().pare
 KEEP = {"PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "AGENTCLI_SHARED"}
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs on two processes; what is named on the command line on none beside this one, so that it starts at once."""
+    return 0 if config.args != config.getini("testpaths") else min(2, os.cpu_count() or 1)
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Isolates the person's home and working directory; yields the home."""
