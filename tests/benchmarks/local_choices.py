@@ -30,7 +30,7 @@ from agentcli.providers.local import LocalProvider, local_models
 from agentcli.providers.weights import named
 from agentcli.tools import builtin
 
-SYSTEM = build(PromptFacts(cwd=Path("/home/kim/demo"), platform="linux", today="2026-11-20", is_git=True, delegates=True))
+SYSTEM = build(PromptFacts(cwd=Path("/home/user/demo"), platform="linux", today="2026-11-20", is_git=True, delegates=True))
 
 Step = tuple[str, dict[str, str]]
 """The tool's name (`answer` where none is wanted) and its arguments."""
