@@ -97,12 +97,13 @@ if TYPE_CHECKING:
     from agentcli.sdk.session import AsyncSession as AsyncSession
     from agentcli.sdk.stages import Stage as Stage
     from agentcli.sdk.sync import Agent as Agent
-    from agentcli.sdk.sync import AgentOrchestrator as AgentOrchestrator
-    from agentcli.sdk.sync import Session as Session
+    from agentcli.sdk.sync_session import AgentOrchestrator as AgentOrchestrator
+    from agentcli.sdk.sync_session import Session as Session
     from agentcli.store.sessions import SessionInfo as SessionInfo
 
 _NAMES = {
-    "sdk.sync": "Agent AgentOrchestrator Session",
+    "sdk.sync": "Agent",
+    "sdk.sync_session": "AgentOrchestrator Session",
     "sdk.agent": "AsyncAgent",
     "sdk.session": "AsyncSession",
     "sdk.orchestrator": "AsyncAgentOrchestrator",

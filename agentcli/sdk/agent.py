@@ -18,7 +18,9 @@ from agentcli.sdk.wanted import Wanted
 from agentcli.system import environment, folders
 
 if TYPE_CHECKING:
-    from agentcli.sdk.options import SessionOptions
+    from typing import Unpack
+
+    from agentcli.sdk.options import ResumeKeywords, SessionKeywords, SessionOptions
     from agentcli.store.sessions import SessionInfo
 
 CONFIG_ENDINGS = (".hcl", ".acl")
@@ -48,6 +50,8 @@ class AsyncAgent:
     _closed: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.config, Config):
+            raise UsageError(f"an agent is made by {type(self).__name__}.create(…), from HCL text or the path of a config file.")
         self.services = Services(self.config, self.environ)
 
     @classmethod
@@ -80,7 +84,7 @@ class AsyncAgent:
         return cls(config, environ, origin or Origin(), None if bare else folders.config())
 
     def session(
-        self, path: str | Path = ".", options: SessionOptions | Wanted | Mapping[str, Any] | None = None, **keywords: Any
+        self, path: str | Path = ".", options: SessionOptions | Wanted | Mapping[str, Any] | None = None, **keywords: Unpack[SessionKeywords]
     ) -> AsyncSession:
         """Opens a session in a folder. Options are an object, a dict (snake_case or camelCase) or keywords; see `SessionOptions`.
 
@@ -92,6 +96,8 @@ class AsyncAgent:
             raise SessionClosed("the agent is closed.", hint="Make another with create(...).")
         from agentcli.sdk.assemble import assemble
 
+        if not isinstance(path, str | Path):
+            raise UsageError(f"a session is opened in a folder, a text or a Path, not {type(path).__name__}.")
         cwd = Path(path).expanduser().resolve()
         if not cwd.is_dir():
             raise UsageError(f"no such folder: {cwd}.")
@@ -104,7 +110,7 @@ class AsyncAgent:
         session_id: str,
         path: str | Path | None = None,
         options: SessionOptions | Wanted | Mapping[str, Any] | None = None,
-        **keywords: Any,
+        **keywords: Unpack[ResumeKeywords],
     ) -> AsyncSession:
         """Opens a saved session again, named by its id or the beginning of it, in the folder where it ran unless `path` names another.
 
@@ -115,9 +121,11 @@ class AsyncAgent:
         """
         from agentcli.store.sessions import find, info_of
 
+        if not isinstance(session_id, str):
+            raise UsageError(f"a session's id is text, not {type(session_id).__name__}.", hint="What list_sessions gives has it as its `id`.")
         info = info_of(find(folders.sessions(), session_id))
         where = path if path is not None else info.cwd if info is not None else "."
-        return self.session(where, options, **{**keywords, "resume": session_id})
+        return self.session(where, options, **keywords, resume=session_id)
 
     def list_sessions(self, path: str | Path | None = None) -> list[SessionInfo]:
         """Saved sessions of a folder, or of all, the latest first. Raises StorageError."""
@@ -160,7 +168,9 @@ def _as_path(source: str | Path) -> Path | None:
     """A path, where the source is one: text with a line break or a brace is config itself."""
     if isinstance(source, Path):
         return source
-    text = source.strip()
+    text = source.strip() if isinstance(source, str) else ""
+    if not text:
+        raise ConfigError(f"a config is HCL text, or the path of an .hcl or .acl file, not {source!r:.40}.")
     if "\n" in text or "{" in text or "=" in text:
         return None
     if text.endswith(CONFIG_ENDINGS) or Path(text).exists():

@@ -37,8 +37,8 @@ from agentcli.safety.rules import Policy, Rule, parse_rule, parse_rules
 from agentcli.sdk import saved
 from agentcli.sdk.bus import Bus
 from agentcli.sdk.parts import MAIN, Parts
-from agentcli.sdk.result import json_schema
-from agentcli.sdk.roster import roster_of
+from agentcli.sdk.roster import check_tools, roster_of
+from agentcli.sdk.schemas import json_schema
 from agentcli.sdk.wanted import Wanted
 from agentcli.store.files import SessionFile, new_session_id
 from agentcli.store.sessions import find, fork, latest, load, project_folder
@@ -90,7 +90,9 @@ def _assemble(agent: AsyncAgent, cwd: Path, options: Wanted, past: _Past) -> Par
     spec = roster.get(options.agent) if options.agent else WorkerSpec(name=MAIN, can_delegate=True)
     node = _main(agent, options, kit, past, spec)
     orchestrator = Orchestrator(kit, roster, node)
-    kit.tools = _choose_tools((*kit.tools, *delegation_tools(orchestrator)), options)
+    every_tool = (*kit.tools, *delegation_tools(orchestrator))
+    check_tools(roster.list(), [tool.name for tool in every_tool])
+    kit.tools = _choose_tools(every_tool, options)
     every = tuple(tool.name for tool in kit.tools)
     node.tool_names = select_tools(spec, every, every)
     return _parts(agent, options, kit, bus, orchestrator, past)
@@ -115,7 +117,7 @@ def _past(options: Wanted, cwd: Path) -> _Past:
 
 def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus) -> Kit:
     config, services = agent.config, agent.services
-    roots = (cwd, *(path.expanduser().resolve() for path in options.add_dirs))
+    roots = (cwd, *map(_existing, options.add_dirs))
     scratch = folders.cache() / "scratch" / bus.session_id
     limits = config.limits
     own = config.subagent_model.value if config.subagent_model else ""
@@ -145,6 +147,13 @@ def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus) -> Kit:
         pins=dict(options.workers),
         redact=known_out(config.secrets(environment.PROVIDER_KEYS)),
     )
+
+
+def _existing(folder: Path) -> Path:
+    found = folder.expanduser().resolve()
+    if not found.is_dir():
+        raise UsageError(f"no such folder to work in as well: {found}.")
+    return found
 
 
 def _remembering(cwd: Path) -> Callable[[str], None]:
@@ -300,6 +309,7 @@ def _parts(agent: AsyncAgent, options: Wanted, kit: Kit, bus: Bus, orchestrator:
         prepare=lambda: _prepare(agent, kit, node),
         resumed=bool(past.envelopes),
         on_approval=options.on_approval,
+        check_loop=agent.services.check_loop,
         output_schema=options.output_schema,
     )
 

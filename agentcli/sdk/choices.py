@@ -39,7 +39,7 @@ class Choosing(ABC):
     def use_model(self, name: str) -> None:
         """The session's model from its next model call on. Raises UnknownModel, SessionClosed."""
         self.check_open()
-        self._switch(self.kit.catalogue.resolve(name), name)
+        self._switch(self.kit.catalogue.resolve(name or ""), name)
 
     def set_effort(self, effort: str) -> None:
         """Another level of the same model, from the next call on. Raises UsageError where it has no such level."""

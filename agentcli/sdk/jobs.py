@@ -17,7 +17,8 @@ from agentcli.protocol.errors import AgentError, BudgetLimit
 from agentcli.protocol.models import Usage
 from agentcli.sdk.books import Books
 from agentcli.sdk.options import TaskSpec
-from agentcli.sdk.result import AgentResult, ItemResult, Result, TeamItem, TeamResult, error_of, json_schema
+from agentcli.sdk.result import AgentResult, ItemResult, Result, TeamItem, TeamResult, error_of
+from agentcli.sdk.schemas import json_schema
 from agentcli.sdk.stages import StageFailed, Work, fill
 
 if TYPE_CHECKING:

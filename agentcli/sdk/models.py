@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ class Services:
     preset_default: str = field(init=False, default="")
     _connected: dict[str, Provider] = field(default_factory=dict)
     _specs: dict[str, ProviderSpec] = field(default_factory=dict)
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def __post_init__(self) -> None:
         self._clients = Clients()
@@ -102,6 +104,14 @@ class Services:
 
     def is_remote(self, provider: str) -> bool:
         return self.spec(provider).remote
+
+    def check_loop(self) -> None:
+        """Raises UsageError where another event loop than this connected before."""
+        here = asyncio.get_running_loop()
+        self._loop = self._loop or here
+        if self._loop is not here:
+            hint = "Make an AsyncAgent in each loop, or use Agent, which has a loop of its own."
+            raise UsageError("the agent was used on another event loop, and its connections belong to that one.", hint=hint)
 
     async def aclose(self) -> None:
         for provider in self._connected.values():

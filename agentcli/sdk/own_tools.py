@@ -9,12 +9,15 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Generic, ParamSpec, TypeVar, cast, get_args, get_origin, get_type_hints, overload
+from functools import partial
+from typing import Annotated, Any, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from agentcli.protocol.errors import UsageError
 from agentcli.protocol.tools import Access, Tool, ToolContext, ToolOutcome, said
@@ -38,7 +41,7 @@ class FunctionTool(Tool[Any], Generic[P, R]):
         self.args = args  # type: ignore[misc]  # each function has a schema of its own
         self.__doc__ = function.__doc__
         self._access = access
-        self._context = next((name for name, hint in _hints(function).items() if hint is ToolContext), "")
+        self._context = next((name for name, hint in _hints(function).items() if _is_context(hint)), "")
 
     def __call__(self, *args: P.args, **keywords: P.kwargs) -> R:
         return self.function(*args, **keywords)
@@ -79,10 +82,11 @@ def tool(
 
     `name` and `description` stand in for the function's own. `reads` and `writes` list the parameters that name files or folders, which the
     permission rules then judge. A parameter of type `ToolContext` is not the model's: it is given the call's context. The function gives text, a
-    `ToolOutcome`, or anything JSON can hold; it raises `ToolError` for what the model should mend. It may be async.
+    `ToolOutcome`, or anything that JSON can tell (models, dataclasses, enums, dates, iterators too); it raises `ToolError` for what the model should
+    mend. It may be async. A bound method, a partial or an object that can be called will do as well.
 
     Raises:
-        UsageError: a parameter has no type, or is none that a model could give; the name is none that a service takes.
+        UsageError: a parameter has no type, or is none that a model could give; there is no description; the name is none that a service takes.
     """
     if function is None:
         return lambda given: _make(given, name, description, reads, writes)
@@ -97,10 +101,12 @@ def as_tool(given: object) -> object:
 
 
 def _make(function: Callable[P, R], name: str, description: str, reads: Sequence[str], writes: Sequence[str]) -> FunctionTool[P, R]:
-    name = name or getattr(function, "__name__", "")
+    if isinstance(function, type) or not callable(function):
+        raise UsageError(f"a tool is made of a function, not of {function!r}.")
+    name = name or getattr(_whole(function), "__name__", "")
     if _NAME.fullmatch(name) is None:
         raise UsageError(f"'{name}' cannot be a tool's name.", hint='Give one of letters, digits, _ and -: @tool(name="…").')
-    about, told = read_docstring(inspect.getdoc(function) or "")
+    about, told = read_docstring(inspect.getdoc(_plain(function)) or "")
     args = _args_model(function, name, told)
     for listed in (*reads, *writes):
         if listed not in args.model_fields:
@@ -118,18 +124,29 @@ def _args_model(function: Callable[..., Any], name: str, told: dict[str, str]) -
     hints = _hints(function)
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise UsageError(f"tool '{name}': a model gives arguments by name, so '{parameter}' cannot be one.")
-        if parameter.name not in hints:
-            raise UsageError(f"tool '{name}': the parameter '{parameter.name}' has no type.", hint=f"Write {parameter.name}: str, for example.")
-        if hints[parameter.name] is ToolContext:
-            continue
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (_described(hints[parameter.name], told.get(parameter.name, "")), default)
+        _check_parameter(parameter, name, hints)
+        hint = hints[parameter.name]
+        if not _is_context(hint):
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (_described(hint, told.get(parameter.name, "")), default)
     try:
-        return create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*shadows an attribute")  # `json`, `copy`, `schema` are good names for a parameter
+            args = create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **fields)
+        args.model_json_schema()
     except PydanticUserError as error:
         raise UsageError(f"tool '{name}': its parameters cannot be described to a model: {str(error).splitlines()[0]}") from error
+    return args
+
+
+def _check_parameter(parameter: inspect.Parameter, name: str, hints: dict[str, Any]) -> None:
+    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        raise UsageError(f"tool '{name}': a model gives arguments by name, so '{parameter}' cannot be one.")
+    if parameter.name.startswith("_"):
+        raise UsageError(f"tool '{name}': the parameter '{parameter.name}' begins with an underscore, which no argument of a model may.")
+    if parameter.name not in hints:
+        hint = "Of a method make one with tool(object.method)." if parameter.name in ("self", "cls") else f"Write {parameter.name}: str, for example."
+        raise UsageError(f"tool '{name}': the parameter '{parameter.name}' has no type.", hint=hint)
 
 
 def _described(hint: Any, text: str) -> Any:
@@ -140,9 +157,24 @@ def _described(hint: Any, text: str) -> Any:
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return get_type_hints(function, include_extras=True)
+        return get_type_hints(_plain(function), include_extras=True)
     except (NameError, TypeError) as error:
         raise UsageError(f"the types of '{getattr(function, '__name__', function)}' cannot be read: {error}.") from error
+
+
+def _whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What a partial calls in the end; any other function itself."""
+    return _whole(function.func) if isinstance(function, partial) else function
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that has annotations and docstring: of an object that can be called its `__call__`."""
+    whole = _whole(function)
+    return whole if inspect.isroutine(whole) else type(whole).__call__
+
+
+def _is_context(hint: object) -> bool:
+    return hint is ToolContext or ToolContext in get_args(hint)
 
 
 def read_docstring(text: str) -> tuple[str, dict[str, str]]:
@@ -178,25 +210,17 @@ def _paths(args: Any, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _outcome(value: object) -> ToolOutcome:
-    if isinstance(value, ToolOutcome):
-        return value
-    if value is None:
-        return said("Done.")
-    return said(value if isinstance(value, str) else _as_json(value))
-
-
-def _as_json(value: object) -> str:
-    if isinstance(value, BaseModel):
-        return value.model_dump_json()
-    return json.dumps(value, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, set | frozenset):
-        return sorted(cast(set[Any], value), key=str)
-    return str(value)
+    match value:
+        case ToolOutcome():
+            return value
+        case None:
+            return said("Done.")
+        case str():
+            return said(value)
+        case bytes():
+            return said(value.decode("utf-8", "replace"))
+        case _:
+            return said(json.dumps(to_jsonable_python(value, fallback=str, bytes_mode="base64"), ensure_ascii=False))
 
 
 def _short(value: object) -> str:

@@ -37,5 +37,7 @@ class Parts:
     on_approval: OnApproval | None = None
     prepare: Callable[[], Awaitable[None]] | None = None
     """Awaited before the first run: fetches what the model needs (local weights)."""
+    check_loop: Callable[[], None] = lambda: None
+    """Called before each run; raises UsageError where this is not the event loop that the agent's connections belong to."""
     output_schema: OutputSchema | None = None
     """As the program gave it; `setup` holds the JSON schema of it."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from agentcli.engine.stream import failure_of
-from agentcli.protocol.errors import AgentError, OutputInvalid, ProviderError
+from agentcli.protocol.errors import AgentError, ProviderError
 from agentcli.protocol.events import AgentState, Failure, RunStatus
 from agentcli.protocol.messages import ToolCall
 from agentcli.protocol.models import ModelUse, Usage, added_cost
-from agentcli.protocol.tools import inline_refs, tidy_schema
+from agentcli.sdk.schemas import fitted
 from agentcli.sdk.tally import AgentTally
 
 if TYPE_CHECKING:
@@ -254,27 +254,6 @@ def cost_of(results: Iterable[Result]) -> float | None:
     for result in results:
         total = added_cost(total, result.cost_usd)
     return total
-
-
-def fitted(schema: OutputSchema | None, value: object) -> tuple[Any, Failure | None]:
-    """`value` as an instance of the asked-for pydantic model, where it was one; or what is wrong with it beyond the JSON schema."""
-    if value is None or schema is None or isinstance(schema, dict):
-        return value, None
-    from pydantic import ValidationError
-
-    try:
-        return schema.model_validate(value), None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or schema.__name__
-        return None, failure_of(OutputInvalid(f"the answer does not fit {schema.__name__}: {place}: {first['msg']}."))
-
-
-def json_schema(schema: OutputSchema | None) -> dict[str, object] | None:
-    """What the model and the check of its answer are given."""
-    if schema is None or isinstance(schema, dict):
-        return schema
-    return tidy_schema(inline_refs(schema.model_json_schema()))
 
 
 def error_of(failure: Failure) -> AgentError:

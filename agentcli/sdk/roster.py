@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentcli.agents.files import AgentFolder, load_builtin, load_files, project_folders, user_folder
 from agentcli.agents.roster import Roster, read_agents_flag
-from agentcli.agents.spec import Source, WorkerSpec
+from agentcli.agents.spec import Source, WorkerSpec, unknown_tools
 from agentcli.protocol.errors import UsageError
+from agentcli.protocol.names import nearest
 
 if TYPE_CHECKING:
     from agentcli.config.load import Config
@@ -31,10 +32,28 @@ def roster_of(config: Config, options: Wanted, cwd: Path, *, config_dir: Path | 
     specs += _specs(config.agents, "config")
     if options.agents_json:
         specs += read_agents_flag(options.agents_json)
-    specs += _specs(options.worker_agents, "sdk")
+    specs += _told_apart(_specs(options.worker_agents, "sdk"))
     roster = Roster(specs)
     roster.warnings = (*warnings, *roster.warnings)
     return roster
+
+
+def _told_apart(specs: list[WorkerSpec]) -> list[WorkerSpec]:
+    """A program's own workers. Raises UsageError where two have one name."""
+    names = [spec.name for spec in specs]
+    twice = next((name for name in names if names.count(name) > 1), "")
+    if twice:
+        raise UsageError(f"worker_agents: two workers are called '{twice}'.", hint="Give each a name of its own.")
+    return specs
+
+
+def check_tools(specs: Iterable[WorkerSpec], available: Sequence[str]) -> None:
+    """Raises UsageError where a worker of a program lists a tool that the session does not have."""
+    for spec in specs:
+        unknown = unknown_tools(spec, available) if spec.source == "sdk" else ()
+        if unknown:
+            near = ", ".join(nearest(unknown[0], available))
+            raise UsageError(f"worker '{spec.name}': no tool '{unknown[0]}'; nearest: {near}.")
 
 
 def _folders(config: Config, cwd: Path, config_dir: Path) -> tuple[AgentFolder, ...]:

@@ -32,7 +32,7 @@ from agentcli.protocol.events import (
     SessionStarted,
     UserSubmitted,
 )
-from agentcli.protocol.messages import Message, UserMessage, user_text
+from agentcli.protocol.messages import Message, UserMessage
 from agentcli.protocol.tools import Tool
 from agentcli.sdk.approving import decide
 from agentcli.sdk.books import LiveTally
@@ -40,8 +40,9 @@ from agentcli.sdk.bus import Bus
 from agentcli.sdk.choices import Choosing
 from agentcli.sdk.orchestrator import AsyncAgentOrchestrator
 from agentcli.sdk.parts import MAIN, Parts
-from agentcli.sdk.result import AgentResult, error_of, json_schema
-from agentcli.sdk.talk import Talking
+from agentcli.sdk.result import AgentResult, error_of
+from agentcli.sdk.schemas import as_schema, json_schema
+from agentcli.sdk.talk import Talking, as_message
 from agentcli.sdk.work import Delegating
 from agentcli.version import __version__
 
@@ -99,9 +100,10 @@ class AsyncSession(Talking, Delegating, Choosing):
         return await self.landed(self.launch(message, output_schema))
 
     def launch(self, message: str | UserMessage, output_schema: OutputSchema | None = None) -> asyncio.Task[Outcome]:
-        """Begins a run; `landed` waits for its end. Raises SessionBusy, SessionClosed, StorageError."""
+        """Begins a run; `landed` waits for its end. Raises SessionBusy, SessionClosed, StorageError; UsageError: message or schema is none."""
+        said = as_message(message)
+        as_schema(output_schema)
         self._begin()
-        said = user_text(message) if isinstance(message, str) else message
         self._runs += 1
         self._loop.outcome = None
         self._task = asyncio.create_task(self._converse(said, output_schema), name=f"{self.id} run")
@@ -171,8 +173,9 @@ class AsyncSession(Talking, Delegating, Choosing):
         """Makes sure that all so far survives a power cut; gives the session's file. (Events are written as they happen, also without this.)
 
         Raises:
-            UsageError: the session was opened with `save=False`. StorageError: the file cannot be written.
+            UsageError: the session was opened with `save=False`. StorageError: the file cannot be written. SessionClosed: after close.
         """
+        self.check_open()
         file = self._parts.file
         if file is None:
             raise UsageError("the session was opened with save=False; nothing of it is kept.", hint="Open one with save=True.")
@@ -318,6 +321,10 @@ class AsyncSession(Talking, Delegating, Choosing):
         if self._on_closed is not None:
             self._on_closed(self)
 
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "busy" if self.busy else "open"
+        return f"<{type(self).__name__} {self.id} on {self.tree.main.model.active.use.resolved}, {state}>"
+
     async def __aenter__(self) -> AsyncSession:
         return self
 
@@ -328,6 +335,7 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     def _begin(self, *, beside: bool = False) -> None:
         self._check_free(beside=beside)
+        self._parts.check_loop()
         self.start()
         if self._broken is not None:
             raise self._broken
@@ -360,7 +368,7 @@ class AsyncSession(Talking, Delegating, Choosing):
     def _check_free(self, *, beside: bool) -> None:
         self.check_open()
         if self._task is not None and not beside:
-            raise SessionBusy("the session is already running a call.", hint="Wait for it, or open another session.")
+            raise SessionBusy("the session is already running a call.", hint="Wait for it, end it with cancel(), or open another session.")
 
     def _store(self, envelope: Envelope) -> None:
         file = self._parts.file

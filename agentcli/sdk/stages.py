@@ -4,7 +4,7 @@ but such functions."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from agentcli.protocol.errors import AgentError, UsageError
 from agentcli.protocol.events import Failure
 from agentcli.sdk.options import TaskSpec, read_task
 from agentcli.sdk.threads import caught
+from agentcli.sdk.work import several
 
 Stage = TaskSpec | Mapping[str, Any] | Callable[..., Any]
 """A `TaskSpec`, or the same as a dict, whose prompt may hold `{item}` and `{previous}`; or a function, sync or async, of the value so far (the item
@@ -28,14 +29,9 @@ class StageFailed:
     failure: Failure
 
 
-def read_stages(stages: object) -> list[Work]:
+def read_stages(stages: Iterable[Any]) -> list[Work]:
     """Raises UsageError, UnknownOption: one of them is none."""
-    if isinstance(stages, str | Mapping) or callable(stages):
-        raise UsageError("a pipeline takes a list of stages.")
-    try:
-        given = list(stages)  # type: ignore[call-overload]
-    except TypeError:
-        raise UsageError(f"a pipeline takes a list of stages, not {type(stages).__name__}.") from None
+    given = several(stages, "pipeline", "stages")
     if not given:
         raise UsageError("a pipeline needs at least one stage.")
     return [_read_stage(stage, number) for number, stage in enumerate(given, start=1)]

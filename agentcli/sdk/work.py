@@ -92,10 +92,10 @@ class Delegating(ABC):
         from agentcli.sdk import jobs
         from agentcli.sdk.options import read_task
 
-        read = [read_task(spec) for spec in specs]
+        read = [read_task(spec) for spec in several(specs, "parallel", "tasks")]
         for name, bound in (("budget_tokens", budget_tokens), ("max_parallel", max_parallel), ("timeout_s", timeout_s)):
-            if bound is not None and bound <= 0:
-                raise UsageError(f"{name} must be more than 0.")
+            if bound is not None and not (isinstance(bound, int | float) and bound > 0):
+                raise UsageError(f"{name} of parallel must be a number of more than 0, not {bound!r:.40}.")
         return await jobs.side_by_side(self, read, budget_tokens, max_parallel, timeout_s)
 
     async def pipeline(self, items: Iterable[Any], stages: Sequence[Stage]) -> list[ItemResult]:
@@ -112,7 +112,7 @@ class Delegating(ABC):
         from agentcli.sdk import jobs
         from agentcli.sdk.stages import read_stages
 
-        return await jobs.through(self, list(items), read_stages(stages))
+        return await jobs.through(self, several(items, "pipeline", "items"), read_stages(stages))
 
     async def team(
         self,
@@ -141,7 +141,7 @@ class Delegating(ABC):
         from agentcli.agents.team import TeamPlan
         from agentcli.sdk import jobs
 
-        if not goal.strip() or min(workers, max_rounds, 1 if max_steps is None else max_steps) < 1:
+        if not isinstance(goal, str) or not goal.strip() or min(workers, max_rounds, 1 if max_steps is None else max_steps) < 1:
             raise UsageError("a team needs a goal, and workers, max_rounds and max_steps of at least 1.")
         plan = TeamPlan(
             goal=goal,
@@ -157,3 +157,10 @@ class Delegating(ABC):
             workspace=workspace,
         )
         return await jobs.team(self, plan)
+
+
+def several(given: Iterable[Any], verb: str, what: str) -> list[Any]:
+    """A list of what was given. Raises UsageError: it is one thing, or none that can be gone through."""
+    if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
+        return list(given)
+    raise UsageError(f"{verb} takes a list of {what}, not {type(given).__name__}.", hint="Put the one into [ ].")

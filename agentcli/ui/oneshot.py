@@ -15,6 +15,7 @@ from typing import Any
 from agentcli.protocol.errors import AgentError, Interrupted, Terminated, UsageError
 from agentcli.protocol.events import Envelope, Failure
 from agentcli.sdk.agent import AsyncAgent, Origin
+from agentcli.sdk.schemas import check_schema
 from agentcli.sdk.session import AsyncSession
 from agentcli.sdk.terminal import terminal
 from agentcli.sdk.wanted import Wanted
@@ -200,18 +201,8 @@ def read_schema(given: str) -> dict[str, Any]:
         raise UsageError(f"{name}: this is no JSON ({error}).") from error
     if not isinstance(schema, dict):
         raise UsageError(f"{name}: a JSON schema is an object, this is {type(schema).__name__}.")
-    _check_schema(schema, name)
+    check_schema(schema, name)
     return schema
-
-
-def _check_schema(schema: dict[str, Any], name: str) -> None:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise UsageError(f"{name}: no valid JSON schema: {error.message}.") from error
 
 
 def catch_signals(stop: Stop) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from support.library import scripted
 
 from agentcli import AsyncSession, SessionOptions, TaskSpec, UnknownOption, UsageError, WorkerAgentSpec
 from agentcli.protocol.tools import Tool
-from agentcli.sdk.options import read_options, read_task
+from agentcli.sdk.options import SessionKeywords, TaskKeywords, read_options, read_task
 from agentcli.sdk.own_tools import tool
 from agentcli.sdk.wanted import Wanted
 
@@ -65,7 +67,10 @@ def test_an_unknown_option_is_named_with_the_nearest_that_there_is(make: Callabl
         (lambda: SessionOptions(max_turns=0), "option 'max_turns' of SessionOptions"),
         (lambda: SessionOptions(permission_mode="never"), "option 'permission_mode' of SessionOptions"),
         (lambda: setattr(SessionOptions(), "timeout_s", -1), "option 'timeout_s' of SessionOptions"),
-        (lambda: WorkerAgentSpec(description="x"), "WorkerAgentSpec needs 'name'"),
+        (lambda: TaskSpec(agent="x"), "TaskSpec needs 'prompt'"),
+        (lambda: SessionOptions(worker_agents=WorkerAgentSpec("x")), "'worker_agents' of SessionOptions takes a list"),
+        (lambda: SessionOptions(output_schema=int), "output_schema is a pydantic model (the class) or a JSON schema (a dict), not <class 'int'>"),
+        (lambda: TaskSpec("x", "y", output_schema={"type": "objekt"}), "output_schema: no valid JSON schema: 'objekt'"),
         (lambda: WorkerAgentSpec(*range(40)), "at most"),
         (lambda: read_options(3, {}), "must be SessionOptions or a dict, not int"),  # type: ignore[arg-type]
         (lambda: read_task(3), "a task is a worker's name and a prompt"),  # type: ignore[arg-type]
@@ -74,7 +79,7 @@ def test_an_unknown_option_is_named_with_the_nearest_that_there_is(make: Callabl
     ],
 )
 def test_a_value_of_the_wrong_kind_names_its_option(make: Callable[[], Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said.replace("(", r"\(")):
+    with pytest.raises(UsageError, match=re.escape(said)):
         make()
 
 
@@ -82,8 +87,71 @@ def test_permission_modes_are_understood_in_claude_codes_spelling_too() -> None:
     assert read_options({"permissionMode": "acceptEdits"}, {}).permission_mode == "accept-edits"
 
 
-def test_every_option_reaches_the_session() -> None:
-    assert set(SessionOptions.model_fields) == set(Wanted.__struct_fields__)
+def test_a_worker_may_get_all_its_fields_as_attributes(play: Play) -> None:
+    worker = WorkerAgentSpec()
+    worker.name, worker.description, worker.model = "scout", "Reads.", "demo/m2"
+
+    async def scene(session: AsyncSession) -> Any:
+        return (await session.task("scout", "go")).model
+
+    assert play(scripted(["found"]), scene, worker_agents=[worker]).resolved == "demo/m2"
+
+
+def test_what_resembles_no_option_is_told_all_there_are() -> None:
+    with pytest.raises(UnknownOption) as caught:
+        read_task({"agent": "scout", "prompt": "x", "background": True})
+    assert caught.value.hint.startswith("It takes: agent, prompt, description, model")
+
+
+def test_every_option_reaches_the_session_and_is_a_keyword_that_type_checkers_know() -> None:
+    assert set(SessionOptions.model_fields) == set(Wanted.__struct_fields__) == set(SessionKeywords.__annotations__)
+    assert set(TaskSpec.model_fields) == {"agent", "prompt", *TaskKeywords.__annotations__}
+
+
+@pytest.mark.parametrize("kind", [SessionOptions, TaskSpec, WorkerAgentSpec])
+def test_help_tells_every_field(kind: type[SessionOptions]) -> None:
+    fields = list(kind.model_fields)
+    assert list(inspect.signature(kind).parameters) == fields
+    assert [name for name in fields if re.search(rf"\b{name}\b", inspect.getdoc(kind) or "") is None] == []
+
+
+def test_what_was_appended_to_options_is_checked_when_they_are_used() -> None:
+    asked = SessionOptions()
+    asked.worker_agents.append({"name": "scout", "descripton": "x"})  # type: ignore[arg-type]
+    with pytest.raises(UnknownOption, match="WorkerAgentSpec has no option 'descripton'"):
+        read_options(asked, {})
+    asked.worker_agents[0] = {"name": "scout", "description": "x"}  # type: ignore[call-overload]
+    assert read_options(asked, {}).worker_agents == [WorkerAgentSpec("scout", "x")]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"worker_agents": [WorkerAgentSpec("scout", tools=["raed"])]}, "worker 'scout': no tool 'raed'; nearest: read"),
+        ({"worker_agents": [WorkerAgentSpec("scout"), WorkerAgentSpec("scout")]}, "two workers are called 'scout'"),
+        ({"worker_agents": [WorkerAgentSpec(description="x")]}, "a name is missing"),
+        ({"add_dirs": ["nowhere"]}, "no such folder to work in as well"),
+        ({"tools": ["raed"]}, "no tool 'raed'; nearest: read"),
+    ],
+)
+def test_what_cannot_be_is_told_when_the_session_is_opened(play: Play, options: dict[str, Any], said: str) -> None:
+    async def scene(session: AsyncSession) -> None:
+        raise AssertionError("the session was opened")
+
+    with pytest.raises(UsageError, match=said):
+        play(scripted([]), scene, **options)
+
+
+def test_a_worker_may_list_tools_by_claude_codes_names_by_pattern_and_the_programs_own(play: Play) -> None:
+    @tool
+    def weather(city: str) -> str:
+        """Tells the weather."""
+        return city
+
+    async def scene(session: AsyncSession) -> None:
+        assert session.tree.roster.get("scout").tools == ("read", "web_*", "weather", "task")
+
+    play(scripted([]), scene, own_tools=[weather], worker_agents=[WorkerAgentSpec("scout", tools=["Read", "web_*", "weather", "task"])])
 
 
 def test_a_plain_function_among_the_own_tools_is_made_one() -> None:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +33,29 @@ class Place(BaseModel):
 
 class Odd:
     pass
+
+
+class Hue(Enum):
+    RED = "red"
+
+
+@dataclass
+class Spot:
+    x: int
+    hue: Hue = Hue.RED
+
+
+class Shop:
+    def __init__(self, cents: int) -> None:
+        self.cents = cents
+
+    def price(self, count: int) -> str:
+        """Tells the price."""
+        return str(self.cents * count)
+
+    async def __call__(self, count: int) -> str:
+        """Buys."""
+        return f"{count} bought"
 
 
 @tool
@@ -108,13 +137,51 @@ def test_functions_that_no_model_could_call_are_refused() -> None:
         """x"""
         return str(a)
 
-    for function, said_so in ((untyped, "'a' has no type"), (many, "names: 'str'"), (silent, "no description"), (odd, "cannot be described")):
-        with pytest.raises(UsageError, match=said_so):
+    def callback(a: Callable[[], None]) -> str:
+        """x"""
+        return str(a)
+
+    def hidden(_a: int) -> str:
+        """x"""
+        return str(_a)
+
+    refused: list[tuple[Any, str]] = [
+        (untyped, "'a' has no type"), (many, "names: 'str'"), (silent, "no description"), (odd, "cannot be described"), (callback, "cannot be described"),
+        (hidden, "'_a' begins with an underscore"), (Shop.price, r"'self' has no type. Of a method make one with tool\(object.method\)"),
+        (Place, "made of a function, not of <class"), (3, "made of a function, not of 3"), (Shop(1), "cannot be a tool's name"),
+    ]  # fmt: skip
+    for function, said_so in refused:
+        with pytest.raises(UsageError) as caught:
             tool(function)
+        assert re.search(said_so, caught.value.line())
     with pytest.raises(UsageError, match="cannot be a tool's name"):
         tool(name="two words")(silent)
     with pytest.raises(UsageError, match="no parameter 'pth'"):
         tool(description="x", reads=["pth"])(silent)
+
+
+def test_methods_partials_and_objects_that_are_called_make_tools_too() -> None:
+    def add(a: int, b: int, c: int = 0) -> int:
+        """Adds."""
+        return a + b + c
+
+    price, plus, buy = tool(Shop(250).price), tool(partial(add, 1, c=5)), tool(name="buy")(Shop(1))
+    assert [(one.name, one.description) for one in (price, plus, buy)] == [("price", "Tells the price."), ("add", "Adds."), ("buy", "Buys.")]
+    assert [answer(price, context(Path()), count=2), answer(plus, context(Path()), b=2), answer(buy, context(Path()), count=3)] == ["500", "8", "3 bought"]
+
+
+def test_dataclasses_enums_and_names_that_pydantic_uses_itself_are_good_parameters() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        @tool
+        def put(spot: Spot, schema: str, model_id: int, copy: bool = False, ctx: ToolContext | None = None) -> str:
+            """Puts."""
+            return f"{spot} {schema} {model_id} {copy} {ctx is not None}"
+
+    assert sorted(put.schema()["properties"]) == ["copy", "model_id", "schema", "spot"]  # type: ignore[call-overload]
+    told = answer(put, context(Path()), spot={"x": 1, "hue": "red"}, schema="s", model_id=2)
+    assert told == f"{Spot(1)} s 2 False True"
 
 
 def test_name_and_description_may_be_given_instead() -> None:
@@ -126,7 +193,10 @@ def test_name_and_description_may_be_given_instead() -> None:
 
 
 def test_what_a_function_gives_is_told_as_text_or_json() -> None:
-    values: list[Any] = ["text", 3, {"a": {1, 2}}, [Place(name="x")], Place(name="y", floor=2), said("own"), None]
+    values: list[Any] = [
+        "text", 3, {"a": {1, 2}}, [Place(name="x")], Place(name="y", floor=2), said("own"), None, b"caf\xc3\xa9 \xff", iter([1, "é"]), Spot(1, Hue.RED),
+        {(1, 2): Path("a"), "at": date(2026, 1, 2)}, Odd,
+    ]  # fmt: skip
 
     @tool
     def give(number: int) -> object:
@@ -134,7 +204,10 @@ def test_what_a_function_gives_is_told_as_text_or_json() -> None:
         return values[number]
 
     told = [answer(give, context(Path()), number=number) for number in range(len(values))]
-    assert told == ["text", "3", '{"a": [1, 2]}', '[{"name": "x", "floor": 0}]', '{"name":"y","floor":2}', "own", "Done."]
+    assert told == [
+        "text", "3", '{"a": [1, 2]}', '[{"name": "x", "floor": 0}]', '{"name": "y", "floor": 2}', "own", "Done.", "café \ufffd", '[1, "é"]',
+        '{"x": 1, "hue": "red"}', '{"1,2": "a", "at": "2026-01-02"}', f'"{Odd}"',
+    ]  # fmt: skip
 
 
 def test_an_async_function_is_awaited_and_another_runs_in_a_thread_of_its_own() -> None:

@@ -119,6 +119,24 @@ def test_leaving_a_stream_early_ends_the_run_and_the_session_goes_on(play: Play)
     assert play(scripted([{"text": "It goes on", "hang": True}, "done"]), scene) == ["done", "long", "It goes ", "again", "done"]
 
 
+def test_a_stream_that_is_just_left_may_be_followed_by_a_call_at_once(play: Play) -> None:
+    """The event loop closes a forgotten generator only later; the next call waits for that."""
+
+    async def leave(session: AsyncSession) -> None:
+        async for item in session.stream("long"):
+            if isinstance(item, Envelope) and isinstance(item.event, TextDelta):
+                return
+
+    async def scene(session: AsyncSession) -> list[str]:
+        await leave(session)
+        said = [(await session.send("again")).text]
+        await leave(session)
+        return [*said, *[item.text async for item in session.stream("and again") if isinstance(item, Result)]]
+
+    long = {"text": "It goes on", "hang": True}
+    assert play(scripted([long, "done", long, "well"]), scene) == ["done", "well"]
+
+
 def test_a_second_call_raises_at_once_and_leaves_the_first_alone(play: Play) -> None:
     async def scene(session: AsyncSession) -> str:
         first = asyncio.create_task(session.send("one"))

@@ -374,21 +374,26 @@ def test_a_forked_child_is_told_instead_of_waiting_for_ever() -> None:
     text = """
 import os
 from agentcli import Agent, SessionClosed
-session = Agent.create("agent.hcl").session(".")
+agent = Agent.create("agent.hcl")
+session = agent.session(".")
 print(session.send("hello"), flush=True)
 if os.fork() == 0:
     try:
         session.send("from the child")
     except SessionClosed as error:
         print("told", flush=True)
+    session.close()
+    agent.close()
+    print("closed", session.closed, flush=True)
     os._exit(0)
 os.wait()
+print(session.send("again"))
 """
     with Server(always=echo) as server:
         Path("agent.hcl").write_text(served(server, "small"))
         running = program(text)
         out, errors = running.communicate(timeout=40)
-    assert (running.returncode, out) == (0, "small: hello\ntold\n"), errors
+    assert (running.returncode, out) == (0, "small: hello\ntold\nclosed False\nsmall: again\n"), errors
 
 
 def test_closing_frees_threads_files_and_sockets(house: tuple[Agent, Server]) -> None:
