@@ -66,12 +66,14 @@ class AgentError(Exception):
 
 
 class UsageError(AgentError):
+    """What was asked for cannot be done as asked: an option, a flag, a name or a value is wrong. Nothing was started."""
+
     kind = "usage"
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A config, agent or settings file is wrong. `line` and `column` count from 1; 0 means unknown."""
+    """A config, agent or settings file, key or variable is wrong. `row` and `column` of `file` count from 1; 0 means unknown."""
 
     kind = "config"
 
@@ -84,6 +86,8 @@ class ConfigError(UsageError):
 
 
 class UnknownModel(UsageError):
+    """Nobody has a model of that name. `name` is what was asked for, `nearest` the most alike that there are."""
+
     kind = "unknown_model"
 
     def __init__(self, name: str, nearest: tuple[str, ...] = (), *, hint: str = "") -> None:
@@ -94,10 +98,14 @@ class UnknownModel(UsageError):
 
 
 class ModelRefused(UsageError):
+    """A known model that may not or cannot be used here: denied by a rule, without tool calls, or of unknown price under a budget."""
+
     kind = "model_refused"
 
 
 class UnknownAgent(UsageError):
+    """No such worker, defined or running. `name` is what was asked for, `known` those that there are."""
+
     kind = "unknown_agent"
 
     def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
@@ -108,6 +116,8 @@ class UnknownAgent(UsageError):
 
 
 class UnknownOption(UsageError):
+    """An option of the library that does not exist; the hint names the nearest that does."""
+
     kind = "unknown_option"
 
 
@@ -142,99 +152,141 @@ class ProviderError(AgentError):
 
 
 class AuthenticationFailed(ProviderError):
+    """The service does not accept the key, or not for this model (401, 403)."""
+
     kind = "authentication"
     exit_code = 41
 
 
 class RateLimited(ProviderError):
+    """Too many requests (429), still after the retries; `retry_after` is what the service said."""
+
     kind = "rate_limit"
     exit_code = 75
     retryable_by_default = True
 
 
 class Unavailable(ProviderError):
+    """The service cannot be reached, is overloaded (5xx), or took longer than one call may, still after the retries."""
+
     kind = "unavailable"
     exit_code = 75
     retryable_by_default = True
 
 
 class StreamBroken(ProviderError):
+    """An answer that stopped before it said that it was done, still after the retries."""
+
     kind = "stream_broken"
     exit_code = 75
     retryable_by_default = True
 
 
 class RequestRejected(ProviderError):
+    """The service refuses the request itself (400, 404, 413, 422 and the like): the same would fail again."""
+
     kind = "request_rejected"
 
 
 class ContextOverflow(RequestRejected):
+    """The conversation no longer fits the model's context."""
+
     kind = "context_overflow"
 
 
 class InvalidResponse(ProviderError):
+    """What came back is not what this wire speaks: a wrong base URL, say."""
+
     kind = "invalid_response"
 
 
 class LimitReached(AgentError):
+    """A bound that was set for the run was reached; `result` holds what there was by then."""
+
     kind = "limit"
 
 
 class TurnLimit(LimitReached):
+    """`max_turns` model calls, or `max_steps` rounds of tools, are used up."""
+
     kind = "turn_limit"
     exit_code = 53
 
 
 class BudgetLimit(LimitReached):
+    """`max_tokens`, `max_budget_usd` or `budget_tokens` are used up."""
+
     kind = "budget"
     exit_code = 54
 
 
 class TimeLimit(LimitReached):
+    """`timeout_s` seconds are over."""
+
     kind = "time_limit"
     exit_code = 124
 
 
 class Interrupted(AgentError):
+    """The run was ended from outside: `cancel`, `close`, Ctrl-C or an interrupt."""
+
     kind = "interrupted"
     exit_code = 130
 
 
 class Terminated(AgentError):
+    """The process was asked to end (SIGTERM, SIGHUP)."""
+
     kind = "terminated"
     exit_code = 143
 
 
 class SessionError(AgentError):
+    """A session cannot be opened or used as asked."""
+
     kind = "session"
     exit_code = 2
 
 
 class SessionNotFound(SessionError):
+    """No saved session has that id, or begins with it."""
+
     kind = "session_not_found"
 
 
 class SessionBusy(SessionError):
+    """A second call of the conversation while one runs. The first goes on."""
+
     kind = "session_busy"
 
 
 class SessionClosed(SessionError):
+    """The session or its agent is closed."""
+
     kind = "session_closed"
 
 
 class StorageError(AgentError):
+    """A session or cache file cannot be read or written (a full disk, say)."""
+
     kind = "storage"
 
 
 class AnswerCut(AgentError):
+    """An answer that is not whole: output limit, content filter or refusal. `result.text` is what came."""
+
     kind = "answer_cut"
 
 
 class WorkspaceError(AgentError):
+    """A worker's own copy of the files cannot be made, saved or merged."""
+
     kind = "workspace"
 
 
 class OutputInvalid(AgentError):
+    """The answer does not fit the asked-for schema, also when asked again. `result.text` is the answer."""
+
     kind = "output_invalid"
 
 

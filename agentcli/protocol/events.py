@@ -37,6 +37,8 @@ class Failure(Struct, frozen=True, omit_defaults=True):
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all events. `durable` ones are kept in the session's file; the others are shown only."""
+
     durable: ClassVar[bool] = True
 
 
@@ -57,11 +59,15 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
 
 
 class ModelChanged(Event, frozen=True, kw_only=True, tag="model_changed"):
+    """The agent's model from its next call on."""
+
     model: ModelUse
     note: str = ""
 
 
 class ModeChanged(Event, frozen=True, kw_only=True, tag="mode_changed"):
+    """The permission mode from now on."""
+
     mode: PermissionMode
 
 
@@ -113,11 +119,15 @@ class CallStarted(Event, frozen=True, kw_only=True, tag="call_started"):
 
 
 class TextDelta(Event, frozen=True, kw_only=True, tag="text_delta"):
+    """A piece of an answer's text as it comes; the whole follows in `Replied`."""
+
     durable: ClassVar[bool] = False
     text: str
 
 
 class ThinkingDelta(Event, frozen=True, kw_only=True, tag="thinking_delta"):
+    """A piece of a model's reasoning as it comes; the whole follows in `Replied`."""
+
     durable: ClassVar[bool] = False
     text: str
 
@@ -183,6 +193,8 @@ class ToolStarted(Event, frozen=True, kw_only=True, tag="tool_started"):
 
 
 class ToolOutput(Event, frozen=True, kw_only=True, tag="tool_output"):
+    """A piece of what a running tool prints; what the model reads of it follows in `ToolFinished`."""
+
     durable: ClassVar[bool] = False
     call_id: str
     text: str
@@ -199,7 +211,8 @@ class ToolFinished(Event, frozen=True, kw_only=True, tag="tool_finished"):
 
 
 class ApprovalAsked(Event, frozen=True, kw_only=True, tag="approval_asked"):
-    """A person must decide. `detail` is the whole command or change; `rule` what "always" would save."""
+    """Somebody must decide about a tool call. `title` is one line, `detail` the whole command or change, `reason` why it is asked, `touches` the
+    paths it names, `rule` what "always" would save. The envelope's `agent_id` says who wants it."""
 
     request_id: str
     call_id: str
@@ -212,6 +225,8 @@ class ApprovalAsked(Event, frozen=True, kw_only=True, tag="approval_asked"):
 
 
 class ApprovalAnswered(Event, frozen=True, kw_only=True, tag="approval_answered"):
+    """What was decided; `rule` is what was saved, `reason` why where nobody was asked."""
+
     request_id: str
     decision: Decision
     reason: str = ""
@@ -240,6 +255,8 @@ class AgentSpawned(Event, frozen=True, kw_only=True, tag="agent_spawned"):
 
 
 class StateChanged(Event, frozen=True, kw_only=True, tag="state_changed"):
+    """An agent is queued, running, waiting for an approval, paused, or over; `detail` says for what it waits."""
+
     state: AgentState
     detail: str = ""
 

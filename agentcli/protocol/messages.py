@@ -16,6 +16,8 @@ Origin = Literal["person", "stdin", "parent", "injected", "worker", "system"]
 
 
 class Text(Struct, frozen=True, tag="text"):
+    """A piece of text."""
+
     text: str
 
 
@@ -47,6 +49,8 @@ class ToolCall(Struct, frozen=True, tag="tool_call", omit_defaults=True):
 
 
 class ToolResult(Struct, frozen=True, tag="tool_result", omit_defaults=True):
+    """What a call brought, as the model reads it. `is_error`: it failed, was refused, or was never run."""
+
     call_id: str
     name: str
     content: tuple[Text | Image, ...]
@@ -57,6 +61,11 @@ class ToolResult(Struct, frozen=True, tag="tool_result", omit_defaults=True):
 
 
 class UserMessage(Struct, frozen=True, tag="user", omit_defaults=True):
+    """What the model is told by a person, a program or agentcli itself (see `Origin`). With an image:
+
+        UserMessage((Text("What is on it?"), Image("image/png", base64.b64encode(data).decode())))
+    """
+
     content: tuple[Text | Image, ...]
     origin: Origin = "person"
 
@@ -65,6 +74,8 @@ class UserMessage(Struct, frozen=True, tag="user", omit_defaults=True):
 
 
 class AssistantMessage(Struct, frozen=True, tag="assistant", omit_defaults=True):
+    """An answer of the model: text, thinking and tool calls in the order they came. `stop` says why it ended."""
+
     content: tuple[Text | Thinking | ToolCall, ...]
     stop: StopReason = "end"
 

@@ -37,7 +37,13 @@ class Origin:
 
 @dataclass
 class AsyncAgent:
-    """Made by `create` (a program's config is the whole) or `layered` (the person's and the project's config, as the command line does)."""
+    """One configuration, and the sessions opened from it, for programs that await: all on one event loop.
+
+        async with await AsyncAgent.create("agent.hcl") as agent, agent.session(".") as session:
+            print(await session.send("What does this project do?"))
+
+    Made by `create` (a program's config is the whole) or `layered` (the person's and the project's config, as the command line does).
+    """
 
     config: Config = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)

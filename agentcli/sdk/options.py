@@ -51,6 +51,14 @@ class _Open(BaseModel):
             except ValidationError as error:
                 raise _as_usage(type(self), error) from None
 
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not name.startswith("_") and name not in type(self).model_fields:
+                raise _unknown(type(self), name)
+            try:
+                super().__setattr__(name, value)
+            except ValidationError as error:
+                raise _as_usage(type(self), error) from None
+
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """For `help`, the same as type checkers see."""
@@ -65,14 +73,6 @@ class _Open(BaseModel):
                 for name, field in cls.model_fields.items()
             ]
         )
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_") and name not in type(self).model_fields:
-            raise _unknown(type(self), name)
-        try:
-            super().__setattr__(name, value)
-        except ValidationError as error:
-            raise _as_usage(type(self), error) from None
 
 
 class WorkerAgentSpec(_Open):

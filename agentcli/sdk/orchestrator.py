@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 class AsyncAgentOrchestrator:
     """The agents of one session. An agent is named by its id (`main/scout-1`) or its name (`scout-1`).
 
+        worker = await session.task("scout", "Read everything.", background=True)
+        await session.orchestrator.inject_prompt(worker.id, "Stop and summarize what you've done so far")
+        print(await session.orchestrator.wait(worker.id, timeout_s=60))
+
     For use on the session's own event loop, from any of its tasks while `send` runs; `AgentOrchestrator` is for other threads.
     """
 

@@ -53,7 +53,12 @@ T = TypeVar("T")
 
 
 class AsyncSession(Talking, Delegating, Choosing):
-    """Opened by `AsyncAgent.session`; used from one event loop. Of the conversation one call at a time: the second raises SessionBusy."""
+    """One conversation and its workers, opened by `AsyncAgent.session`; used from one event loop.
+
+        results = await asyncio.gather(session.send("Which file is the largest?"), session.task("explore", "List every TODO in src/."))
+
+    Of the conversation (`send`, `run`, `stream`) one call at a time: the second raises SessionBusy at once; workers run beside it.
+    """
 
     def __init__(self, parts: Parts, on_closed: Callable[[AsyncSession], None] | None = None) -> None:
         self._parts = parts
@@ -82,6 +87,7 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     @property
     def bus(self) -> Bus:
+        """Where every event of every agent passes."""
         return self._parts.bus
 
     @property
@@ -269,6 +275,7 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     @property
     def closed(self) -> bool:
+        """Whether `close` was called, of the session or of its agent."""
         return self._closed
 
     @property

@@ -76,8 +76,33 @@ def test_a_program_runs_on_the_local_models(name: str, run: Run, local_weights: 
     assert run(name, 1400).strip()
 
 
-def test_the_programs_pass_a_strict_type_check_as_a_user_would_run_it(tmp_path: Path) -> None:
+SLIPS = """
+from agentcli import Agent, SessionOptions, TaskSpec, WorkerAgentSpec
+
+WorkerAgentSpec(name="scout", descripton="Reads.")  # wrong
+WorkerAgentSpec("scout", "Reads.", model="fast", tools=["read"])
+worker = WorkerAgentSpec()
+worker.modle = "fast"  # wrong
+worker.max_turns = "many"  # wrong
+SessionOptions(max_turn=3)  # wrong
+SessionOptions(max_turns=3, worker_agents=[worker])
+TaskSpec(agent="scout")  # wrong
+session = Agent.create("agent.hcl").session(".", modle="fast")  # wrong
+Agent.create("agent.hcl").session(".", model="fast", max_turns=3, own_tools=[print])
+Agent.create("agent.hcl").resume_session("ab12", fork=True)
+session.task("scout", "x", modle="fast")  # wrong
+session.task("scout", "x", background=True).usage
+session.task("scout", "x", background=True).structured  # wrong
+session.send(5)  # wrong
+session.send("x", output_schema=5)  # wrong
+"""
+
+
+def test_the_programs_pass_a_strict_type_check_as_a_user_would_run_it_and_slips_do_not(tmp_path: Path) -> None:
     """With no configuration of ours, against the installed package."""
-    argv = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(PROGRAMS)]
+    (tmp_path / "slips.py").write_text(SLIPS)
+    argv = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(PROGRAMS), "slips.py"]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    wrong = {number for number, line in enumerate(SLIPS.splitlines(), start=1) if line.endswith("# wrong")}
+    *errors, _ = [line.split(":") for line in done.stdout.splitlines() if ": note:" not in line]
+    assert {(file, int(line)) for file, line, *_ in errors} == {("slips.py", line) for line in wrong}, done.stdout + done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,16 +17,32 @@ FAST, STRONG = "MiniMax-M2.7-highspeed", "gpt-4o"
 SEEDS = {"model_per_session": "000_", "model_per_worker": "000_", "subagents": "002_"}
 
 
-@pytest.mark.parametrize("name", SEEDS)
-def test_the_programs_are_the_seeds_byte_for_byte(name: str, shared: Path) -> None:
-    (seed,) = (shared / "seeds").glob(f"{SEEDS[name]}*")
-    program = (PROGRAMS / f"{name}.py").read_bytes().replace(b"from agentcli import", b"from a3s_code import")
-    assert program.replace(b"agent.session('.'", b"agent.session('/repo'") in seed.read_bytes()
+AS_WRITTEN = {
+    "model_per_session": "18c2022d152e40f1cb8863a52fb90dbe893b03850935cdfc6ed6dc01763f0028",
+    "model_per_worker": "a366c90b7c8b63841f3c7b4ff80e9d4bb88a4127023f93e88a49c14bab9a5737",
+    "subagents": "83a01960270586ea45d35a4ae42a399b3c35b5bd1eb386c818f55154fc7160a9",
+    "agent.acl": "d44fe046a8e576212510bbf2e53cb292b8f84d0a6e83a19865675e7e14abaf74",
+}
+"""SHA-256 of each, so that a change is noticed where no seeds lie beside the checkout."""
 
 
-def test_the_config_is_the_seeds_byte_for_byte(shared: Path) -> None:
-    (seed,) = (shared / "seeds").glob("000_*")
-    assert (CONFIGS / "agent.acl").read_bytes() in seed.read_bytes()
+def as_written(name: str) -> bytes:
+    """The seed's config, or its program without what may differ: the import line and the workspace."""
+    if name == "agent.acl":
+        return (CONFIGS / name).read_bytes()
+    program = (PROGRAMS / f"{name}.py").read_bytes()
+    return program.replace(b"from agentcli import", b"from a3s_code import", 1).replace(b"agent.session('.'", b"agent.session('/repo'")
+
+
+@pytest.mark.parametrize("name", AS_WRITTEN)
+def test_the_seeds_are_kept_byte_for_byte(name: str) -> None:
+    assert hashlib.sha256(as_written(name)).hexdigest() == AS_WRITTEN[name]
+
+
+@pytest.mark.parametrize("name", AS_WRITTEN)
+def test_they_stand_so_in_the_seeds(name: str, shared: Path) -> None:
+    (seed,) = (shared / "seeds").glob(f"{SEEDS.get(name, '000_')}*")
+    assert as_written(name) in seed.read_bytes()
 
 
 @pytest.fixture
