@@ -13,6 +13,7 @@ from agentcli.protocol.events import (
     AgentFinished,
     AgentSpawned,
     AgentState,
+    CallStarted,
     Envelope,
     Failure,
     FellBack,
@@ -59,6 +60,8 @@ class AgentTally:
     failure: Failure | None = None
     branch: str = ""
     _ended_turns: int = 0
+    _switched: bool = False
+    """Another model was chosen while this one answers."""
 
     @property
     def parent(self) -> str:
@@ -67,13 +70,22 @@ class AgentTally:
     def replied(self, event: Replied) -> None:
         self.usage = self.usage + event.usage
         self.cost_usd = added_cost(self.cost_usd, event.cost_usd)
-        self.model = event.model
+        if not self._switched:
+            self.model = event.model
         if event.model.served and event.model.served not in self.served:
             self.served.append(event.model.served)
         if event.failure is None:
             self.turns += 1
             self.stop = event.message.stop
             self.text = event.message.text() or self.text
+
+    def calling(self) -> None:
+        """A call leaves, on the model that was chosen last."""
+        self._switched = False
+
+    def switched(self, model: ModelUse) -> None:
+        """From the next call on; the answer under way is still another's."""
+        self.model, self._switched = model, True
 
     def run_finished(self, event: RunFinished) -> None:
         """The engine's own count of turns stands: a turn may take several calls."""
@@ -175,7 +187,11 @@ class Tally:
                     self.runs.append(event)
             case FellBack(model=model):
                 agent.fallbacks.append(model.resolved)
-            case SessionStarted(model=model) | ModelChanged(model=model):
+            case CallStarted():
+                agent.calling()
+            case ModelChanged(model=model):
+                agent.switched(model)
+            case SessionStarted(model=model):
                 agent.model = model
             case AgentSpawned() as event:
                 self._spawned(agent, event, envelope.at)

@@ -6,9 +6,11 @@ from support.envelopes import BIG, DOWN, SMALL, Story, answered, ended, short_ru
 from agentcli.protocol.events import (
     AgentFinished,
     AgentSpawned,
+    CallStarted,
     Envelope,
     Failure,
     FellBack,
+    ModelChanged,
     RunStatus,
     StateChanged,
     decode,
@@ -85,6 +87,15 @@ def test_a_finished_worker_keeps_the_model_that_its_calls_were_served_by() -> No
     story = Story().tell(answered("x", model=SMALL), agent="main/w-1")
     story.tell(AgentFinished(status="completed", model=ModelUse("fast", "tiny/small-2", "definition")), agent="main/w-1")
     assert fed(story.envelopes).workers["main/w-1"].model == SMALL
+
+
+def test_a_model_chosen_while_another_answers_stays_the_session_s_and_the_call_counts_for_the_one_that_answered() -> None:
+    story = Story().tell(started(model=BIG), CallStarted(call=1, model=BIG), ModelChanged(model=SMALL), answered("cut", model=BIG))
+    tally = fed(story.envelopes)
+    assert (tally.main.model, list(tally.models)) == (SMALL, [BIG.resolved])
+    served = ModelUse("fast", "tiny/small-2", "command", "small-2-june")
+    story.tell(CallStarted(call=2, model=SMALL), answered("whole", 2, model=served))
+    assert fed(story.envelopes).main.model == served
 
 
 # --- endings ---
