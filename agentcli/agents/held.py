@@ -16,8 +16,8 @@ class Held:
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
-        self._go = asyncio.Event()
-        self._go.set()
+        self._pause: asyncio.Event | None = None
+        """Set when the pause is over; None where there is none (a finished worker is kept, and an event takes 760 bytes)."""
         self._inbox: list[UserMessage] = []
         self._ending: AgentError | None = None
         self.before_end: Callable[[], Awaitable[None]] | None = None
@@ -25,14 +25,16 @@ class Held:
 
     @property
     def paused(self) -> bool:
-        return not self._go.is_set()
+        return self._pause is not None
 
     def pause(self) -> None:
         """Holds the agent at its next checkpoint; a model call under way finishes."""
-        self._go.clear()
+        self._pause = self._pause or asyncio.Event()
 
     def resume(self) -> None:
-        self._go.set()
+        if self._pause is not None:
+            self._pause.set()
+            self._pause = None
 
     def inject(self, message: UserMessage) -> None:
         """Delivered at the next safe point."""
@@ -51,10 +53,11 @@ class Held:
         self._ending = None
 
     async def checkpoint(self) -> None:
-        if self._go.is_set():
+        if not self.paused:
             return
         self._emit(StateChanged(state="paused"))
-        await self._go.wait()
+        while (pause := self._pause) is not None:
+            await pause.wait()
         self._emit(StateChanged(state="running"))
 
     def drain(self) -> tuple[UserMessage, ...]:

@@ -6,12 +6,14 @@ import asyncio
 import gc
 import threading
 import tracemalloc
+from collections.abc import Callable
 
 import psutil
+import pytest
 from support.library import echo, hcl, served
 from support.server import Answer, Captured, Server
 
-from agentcli import Agent, AsyncAgent, AsyncSession
+from agentcli import Agent, AsyncAgent, AsyncSession, Session
 from agentcli.protocol.models import ModelUse
 from agentcli.providers.scripted import ScriptedProvider
 
@@ -89,25 +91,39 @@ def test_what_a_closed_session_used_is_given_back() -> None:
         assert psutil.Process().num_fds() <= fds
 
 
-def run_many(agent: Agent, count: int) -> None:
+def run_many(agent: Agent, _: Session, count: int) -> None:
     """Short runs, each in a session of its own, every tenth with a worker, every twentieth saved (the disk takes the time)."""
-    scripted = agent._agent.services.connect("demo")
-    assert isinstance(scripted, ScriptedProvider)
     for number in range(count):
         with agent.session(".", save=number % 20 == 0) as session:
             assert str(session.send("go")) == "done"
             if number % 10 == 0:
                 assert str(session.task("explore", "look")) == "done"
-        scripted.requests.clear()  # the scripted model remembers what it was asked
-    gc.collect()
+        forget_requests(agent)
 
 
-def test_many_short_runs_in_one_process_do_not_grow_its_memory() -> None:
-    with Agent.create(hcl([{"text": "done", "repeat": True}])) as agent:
-        run_many(agent, 100)
+def task_many(agent: Agent, session: Session, count: int) -> None:
+    """Short tasks, all in one session, which keeps a line of each."""
+    for _ in range(count):
+        assert str(session.task("explore", "look")) == "done"
+        forget_requests(agent)
+
+
+def forget_requests(agent: Agent) -> None:
+    """The scripted model remembers what it was asked."""
+    scripted = agent._agent.services.connect("demo")
+    assert isinstance(scripted, ScriptedProvider)
+    scripted.requests.clear()
+
+
+@pytest.mark.parametrize("work", [run_many, task_many])
+def test_many_short_runs_in_one_process_do_not_grow_its_memory(work: Callable[[Agent, Session, int], None]) -> None:
+    with Agent.create(hcl([{"text": "done", "repeat": True}])) as agent, agent.session(".", save=False) as session:
+        work(agent, session, 100)
+        gc.collect()
         process = psutil.Process()
         before, threads = process.memory_info().rss, threading.active_count()
-        run_many(agent, RUNS)
+        work(agent, session, RUNS)
+        gc.collect()
         grown = process.memory_info().rss - before
         assert grown < MOST_GROWTH, f"{RUNS} runs grew the process by {grown / 1e6:.1f} MB"
         assert threading.active_count() == threads

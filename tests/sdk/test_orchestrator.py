@@ -85,6 +85,28 @@ def test_pause_holds_at_the_next_checkpoint_and_resume_goes_on_with_what_was_inj
         assert play(house(server), scene) == "large: now stop"
 
 
+def test_a_pause_that_follows_a_resume_at_once_still_holds(play: Play) -> None:
+    gate = threading.Event()
+
+    async def scene(session: AsyncSession) -> str:
+        worker = await session.task("scout", "look", background=True)
+        steer = session.orchestrator
+        await asyncio.to_thread(server.wait_for, 1)
+        await steer.pause_agent(worker.id)
+        gate.set()
+        await until(session, worker.id, "paused")
+        await steer.resume_agent(worker.id)
+        await steer.pause_agent(worker.id)
+        with pytest.raises(TimeLimit):
+            await steer.wait(worker.id, timeout_s=0.1)
+        assert len(server.requests) == 1
+        await steer.resume_agent(worker.id)
+        return (await steer.wait(worker.id)).text
+
+    with Server(Answer(calls=(LS,)).sent(gate=gate), always=echo) as server:
+        assert play(house(server), scene).startswith("large: ")
+
+
 def test_a_cancelled_worker_says_so_and_its_waiters_hear_it(play: Play) -> None:
     async def scene(session: AsyncSession) -> list[Any]:
         worker = await session.task("explore", "look", background=True)
