@@ -12,6 +12,9 @@ from agentcli.protocol.events import ApprovalAnswered, ApprovalAsked, StateChang
 from agentcli.protocol.tools import Access
 from agentcli.safety.rules import Policy, Verdict, judge, parse_rules
 
+ALLOWED_BY = " To allow it: "
+"""Stands in a denial before the flag that would permit what was denied."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -54,7 +57,7 @@ class Gate:
 
     def _deny(self, asked: Asked, verdict: Verdict) -> Passage:
         what = f"{asked.tool} {asked.title}".strip()
-        denial = f"{what}: {verdict.reason}" + (f" To allow it: {verdict.suggestion}" if verdict.suggestion else "")
+        denial = f"{what}: {verdict.reason}" + (f"{ALLOWED_BY}{verdict.suggestion}" if verdict.suggestion else "")
         self.denials.append(denial)
         asks = " Nobody can be asked here." if verdict.decision == "ask" else ""
         told = f"Not permitted: {verdict.reason}{asks} Do not try to get around this; go on without it or say what you need."

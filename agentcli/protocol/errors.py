@@ -64,6 +64,16 @@ class AgentError(Exception):
         text = f"{self.message} {self.hint}" if self.hint else self.message
         return " ".join(text.split())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For process pools: the attributes go along, and no constructor formats a message that is made already."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[AgentError], args: tuple[object, ...], attributes: dict[str, object]) -> AgentError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
+
 
 class UsageError(AgentError):
     """What was asked for cannot be done as asked: an option, a flag, a name or a value is wrong. Nothing was started."""

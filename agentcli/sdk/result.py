@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from agentcli.engine.gate import ALLOWED_BY
 from agentcli.engine.stream import failure_of
 from agentcli.protocol.errors import AgentError, ProviderError
 from agentcli.protocol.events import AgentState, Failure, RunStatus
 from agentcli.protocol.messages import ToolCall
 from agentcli.protocol.models import ModelUse, Usage, added_cost
+from agentcli.safety.patterns import split_rules
 from agentcli.sdk.schemas import fitted
 from agentcli.sdk.tally import AgentTally
 
@@ -64,7 +68,7 @@ class Result(_Printed):
     `usage` (tokens) and `cost_usd` (USD, None where a price is unknown) are sums over the whole tree of agents below it. `model` proves which
     model answered last: requested, resolved, served, and which link of the chain decided. `tool_calls` are the agent's own, in order; `agents`
     the workers it started (of a worker's result: itself first). `structured` is what fits the asked-for schema: an instance of the pydantic
-    model, or plain JSON values. `denials` says of each call that was not permitted what would permit it. `changes` are those of a worker in a
+    model, or plain JSON values. `denials` says of each call that was not permitted which option would permit it. `changes` are those of a worker in a
     workspace of its own, in words, and `branch` where they are. `failure` None means well.
     """
 
@@ -195,7 +199,7 @@ def run_result(tally: PartTally, outcome: Outcome, schema: OutputSchema | None) 
         tool_calls=tally.tool_calls,
         agents=tuple(agent_result(worker) for worker in tally.workers.values()),
         structured=structured,
-        denials=tuple(tally.denials),
+        denials=tuple(map(in_options, tally.denials)),
         failure=failure,
     )
 
@@ -221,7 +225,7 @@ def worker_result(ended: Ended, tally: PartTally | None, schema: OutputSchema | 
         tool_calls=tally.tool_calls if tally else (),
         agents=tuple(agent_result(agent) for agent in tally.agents) if tally else (),
         structured=structured,
-        denials=tuple(tally.denials) if tally else (),
+        denials=tuple(map(in_options, tally.denials)) if tally else (),
         failure=failure,
         branch=ended.branch,
         changes=ended.changes,
@@ -246,6 +250,20 @@ def agent_result(tally: AgentTally) -> AgentResult:
         label=tally.label,
         branch=tally.branch,
     )
+
+
+def in_options(denial: str) -> str:
+    """A denial with a program's option in place of the command line's flag."""
+    what, there, flag = denial.rpartition(ALLOWED_BY)
+    if not there:
+        return denial
+    match shlex.split(flag):
+        case ["--allowed-tools", rules]:
+            return f"{what}{there}allowed_tools={json.dumps(split_rules(rules), ensure_ascii=False)}"
+        case ["--permission-mode", mode]:
+            return f'{what}{there}permission_mode="{mode}"'
+        case _:
+            return denial
 
 
 def cost_of(results: Iterable[Result]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,16 @@ def test_what_would_ask_is_denied_without_a_callback_and_listed_and_edits_are_al
     assert Path("new.txt").read_text() == "x"
     assert not Path("../outside.txt").exists()
     assert len(result.denials) == 1 and "outside.txt" in result.denials[0]
+
+
+def test_a_denial_names_the_option_that_would_permit_it_and_that_one_does(play: Play) -> None:
+    script = [{"calls": [{"name": "bash", "arguments": {"command": "touch 'it''s' && python3 -c 'print(1)'"}}]}, "done"]
+    denied = play(scripted(script), lambda session: session.send("go")).denials
+    keyword, _, value = denied[0].rpartition(" To allow it: ")[2].partition("=")
+    assert keyword == "allowed_tools"
+    assert play(scripted(script), lambda session: session.send("go"), allowed_tools=json.loads(value)).denials == ()
+    planned = play(scripted(script), lambda session: session.send("go"), permission_mode="plan").denials
+    assert planned[0].endswith(' To allow it: permission_mode="default"')
 
 
 def test_a_session_is_saved_as_it_goes_and_resumed_with_its_history_and_model(tmp_path: Path) -> None:
