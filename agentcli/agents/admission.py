@@ -45,12 +45,12 @@ async def admit(kit: Kit, parent: Node, definition: WorkerSpec, task: Task) -> A
         UnknownModel, ModelRefused, ConfigError: it may not start; nothing was started.
     """
     spec, picked, tools, needed = check(kit, parent, definition, task)
-    provider = kit.connect(picked.spec.provider)
+    active = kit.ready(picked.spec, picked.ref, picked.use)
     for consent in needed:
         await agree(kit, parent, consent)
     fallbacks, left_out = fallbacks_of(kit, parent, spec, tools)
     note = " ".join(part for part in (picked.note, left_out) if part)
-    return Admitted(spec, ActiveModel(picked.spec, picked.ref, picked.use, provider), fallbacks, tools, note)
+    return Admitted(spec, active, fallbacks, tools, note)
 
 
 def check(kit: Kit, parent: Node, definition: WorkerSpec, task: Task) -> tuple[WorkerSpec, Picked, tuple[str, ...], tuple[Consent, ...]]:

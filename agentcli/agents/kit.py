@@ -13,9 +13,10 @@ from agentcli.engine.control import ActiveModel, RunLimits
 from agentcli.engine.prompt import PromptFacts
 from agentcli.protocol.errors import ProviderError
 from agentcli.protocol.events import AnyEvent, PermissionMode
-from agentcli.protocol.models import Link, ModelUse
+from agentcli.protocol.models import Link, ModelRef, ModelSpec, ModelUse
 from agentcli.protocol.tools import Tool
 from agentcli.providers.base import Provider
+from agentcli.providers.door import Door
 from agentcli.providers.registry import Catalogue, Resolved
 from agentcli.safety.rules import Policy
 
@@ -36,8 +37,8 @@ class TreeLimits:
 class Kit:
     """Shared by the main agent and all workers.
 
-    `publish(agent_id, event)` is the session's bus. `connect(provider name)` gives the provider, connected once; `is_remote(provider name)`
-    whether what it is sent leaves this machine. `policy` is the session's
+    `publish(agent_id, event)` is the session's bus. `connect(provider name)` gives the provider, connected once, `door(provider name)` what stands
+    before it, `is_remote(provider name)` whether what it is sent leaves this machine. `policy` is the session's
     own and may be replaced (a mode change, a rule a person allowed). `facts` are what every system prompt is built from.
     """
 
@@ -45,6 +46,7 @@ class Kit:
     publish: Callable[[str, AnyEvent], None]
     catalogue: Catalogue
     connect: Callable[[str], Provider]
+    door: Callable[[str], Door]
     is_remote: Callable[[str], bool]
     tools: tuple[Tool[Any], ...]
     policy: Policy
@@ -70,8 +72,11 @@ class Kit:
         Raises:
             ConfigError: its provider lacks a variable, say.
         """
-        use = ModelUse(requested, str(resolved.ref), source)
-        return ActiveModel(resolved.spec, resolved.ref, use, self.connect(resolved.spec.provider))
+        return self.ready(resolved.spec, resolved.ref, ModelUse(requested, str(resolved.ref), source))
+
+    def ready(self, spec: ModelSpec, ref: ModelRef, use: ModelUse) -> ActiveModel:
+        """As `activate`, for a choice that was made."""
+        return ActiveModel(spec, ref, use, self.connect(spec.provider), self.door(spec.provider))
 
     def mode(self) -> PermissionMode:
         return self.policy.mode
@@ -79,25 +84,31 @@ class Kit:
 
 @dataclass
 class SwitchableModel:
-    """An agent's model: may be switched between calls, and goes on with the next fallback when it stays unavailable."""
+    """An agent's model: may be switched between calls, and goes on with the next of `fallbacks` when it stays unavailable."""
 
     kit: Kit
     active: ActiveModel
-    fallbacks: list[str] = field(default_factory=list)
+    fallbacks: tuple[str, ...] = ()
+    _tried: int = 0
+    """How many of them."""
 
     def current(self) -> ActiveModel:
         return self.active
 
     def switch(self, active: ActiveModel) -> None:
-        """From the next model call on."""
-        self.active = active
+        """From the next model call on; all fallbacks are there again."""
+        self.active, self._tried = active, 0
 
     def fallback(self, failed: ActiveModel, error: ProviderError) -> ActiveModel | None:
         """The next of `fallbacks` that differs; it stays the agent's model from then on."""
-        while self.fallbacks:
-            name = self.fallbacks.pop(0)
+        while self.spare():
+            name = self.fallbacks[self._tried]
+            self._tried += 1
             resolved = self.kit.catalogue.resolve(name)
             if resolved.ref != failed.ref:
                 self.active = self.kit.activate(resolved, name, "fallback")
                 return self.active
         return None
+
+    def spare(self) -> bool:
+        return self._tried < len(self.fallbacks)

@@ -117,7 +117,7 @@ class Orchestrator:
             parent=parent,
             emit=emit,
             held=Held(emit),
-            model=SwitchableModel(self.kit, admitted.active, list(admitted.fallbacks)),
+            model=SwitchableModel(self.kit, admitted.active, admitted.fallbacks),
             gate=self.desk.gate_for(parent, spec),
             tool_names=admitted.tool_names,
             ledger=parent.ledger if spec.max_cost_usd is None else WorkerLedger(parent.ledger, spec.max_cost_usd, spec.name),

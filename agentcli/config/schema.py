@@ -212,6 +212,10 @@ class LimitsPart(Part):
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     retry_first_s: Seconds = 1
     retry_most_s: Seconds = 1
+    wait_most_s: Seconds = 1
+    breaker_failures: Annotated[int, Field(ge=0)] = 0
+    breaker_pause_s: Seconds = 1
+    compact_at: Annotated[float, Field(ge=0, le=1)] = 0
 
 
 class UiPart(Part):

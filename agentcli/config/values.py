@@ -40,7 +40,9 @@ class Limits(Struct, frozen=True):
     """Limits over the whole tree of agents; None: none. Times in seconds, money in USD, `max_model_price` USD per million tokens.
 
     `max_agents` counts all workers ever started; `first_byte_s`, `idle_s` and `call_s` are of one model call, `retries` after its first try,
-    waiting `retry_first_s`, doubled each time up to `retry_most_s`.
+    waiting `retry_first_s`, doubled each time up to `retry_most_s`; `wait_most_s` is the longest wait a service may ask for. A provider that fails
+    `breaker_failures` times in a row (0: any number) is left alone for `breaker_pause_s`. `compact_at` is the share of a model's context at which
+    the history is compacted (0: only where the service says that it is too long).
     """
 
     max_turns: int | None = None
@@ -57,6 +59,10 @@ class Limits(Struct, frozen=True):
     retries: int = 3
     retry_first_s: float | None = None
     retry_most_s: float | None = None
+    wait_most_s: float | None = None
+    breaker_failures: int | None = None
+    breaker_pause_s: float | None = None
+    compact_at: float | None = None
 
 
 class Ui(Struct, frozen=True):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agentcli.protocol.errors import AgentError, ProviderError
 from agentcli.protocol.messages import UserMessage
 from agentcli.protocol.models import ModelRef, ModelSpec, ModelUse, Usage
 from agentcli.providers.base import Provider
+from agentcli.providers.door import Door
 
 
 class Control(Protocol):
@@ -77,6 +78,8 @@ class ActiveModel:
     ref: ModelRef
     use: ModelUse
     provider: Provider
+    door: Door = field(default_factory=Door, compare=False)
+    """Shared by all that call the provider."""
 
 
 class Models(Protocol):
@@ -86,6 +89,9 @@ class Models(Protocol):
 
     def fallback(self, failed: ActiveModel, error: ProviderError) -> ActiveModel | None:
         """The model to go on with after `failed` gave up, or None."""
+
+    def spare(self) -> bool:
+        """Whether there is one."""
 
 
 @dataclass
@@ -100,13 +106,17 @@ class FixedModel:
     def fallback(self, failed: ActiveModel, error: ProviderError) -> ActiveModel | None:
         return None
 
+    def spare(self) -> bool:
+        return False
+
 
 @dataclass(frozen=True)
 class RunLimits:
     """Bounds of one agent's run. Times in seconds; `max_turns` counts model calls; None: no bound.
 
     Retries: at most `retries` after the first attempt, waiting `retry_first_s` doubled each time up to `retry_most_s`, with jitter;
-    a service's own Retry-After wins.
+    a service's own Retry-After wins. `compact_at`: the share of the model's context at which the history is compacted; 0: only where a service says
+    that it is too long.
     """
 
     max_turns: int | None = None
@@ -118,3 +128,4 @@ class RunLimits:
     retries: int = 3
     retry_first_s: float = 1.0
     retry_most_s: float = 30.0
+    compact_at: float = 0.9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from agentcli.engine.shorten import compacted
 from agentcli.protocol.events import Compacted, Envelope, Replied, ToolFinished, UserSubmitted
 from agentcli.protocol.messages import (
     AssistantMessage,
@@ -15,7 +16,6 @@ from agentcli.protocol.messages import (
     ToolMessage,
     ToolResult,
     UserMessage,
-    user_text,
 )
 
 INTERRUPTED = "Interrupted before it finished; what it had done by then stands."
@@ -39,17 +39,17 @@ def fold(envelopes: Iterable[Envelope], agent_id: str = "main") -> list[Message]
                 _close_calls(messages, results)
                 replies.clear()
                 messages.append(message)
-            case Replied(call=call, message=reply):
+            case Replied(call=call, message=reply, failure=None):
                 _close_calls(messages, results)
                 if call in replies:
                     messages[replies[call]] = reply
                 else:
                     replies[call] = len(messages)
                     messages.append(reply)
-            case Compacted(summary=summary):
-                results.clear()
+            case Compacted() as done:
+                _close_calls(messages, results)
                 replies.clear()
-                messages = [user_text(summary, "system")]
+                messages = compacted(repair(messages), done)
             case _:
                 pass
     _close_calls(messages, results)

@@ -11,6 +11,7 @@ from typing import Any
 from agentcli.engine import schema as schemas
 from agentcli.engine.ask import Ask
 from agentcli.engine.calls import Calls, Place
+from agentcli.engine.compaction import Compaction
 from agentcli.engine.control import ActiveModel, Control, Free, Ledger, Models, RunLimits, Unlimited
 from agentcli.engine.gate import Gate
 from agentcli.engine.history import repair
@@ -24,7 +25,7 @@ from agentcli.protocol.errors import (
     TimeLimit,
     TurnLimit,
 )
-from agentcli.protocol.events import Failure, RunFinished, RunStatus, StateChanged, UserSubmitted
+from agentcli.protocol.events import Compacted, Failure, RunFinished, RunStatus, StateChanged, UserSubmitted
 from agentcli.protocol.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage, user_text
 from agentcli.protocol.models import ModelUse, Usage
 from agentcli.protocol.tools import Tool, ToolMemory
@@ -86,6 +87,7 @@ class Loop:
         )
         self.outcome: Outcome | None = None
         """How the last run ended, also one that was cancelled."""
+        self._compaction = Compaction(self.history, self._request)
         self._calls = Calls(self._tools, setup.gate, setup.place, self.memory, setup.emit)
 
     async def run(self, message: UserMessage | None, run_id: str = "") -> Outcome:
@@ -95,7 +97,7 @@ class Loop:
         "interrupted", and CancelledError is raised on.
         """
         setup = self.setup
-        self._ask = Ask(setup.models, setup.control, setup.ledger, setup.limits, setup.emit)
+        self._ask = self._new_ask()
         self._turns, self._began, self._text = 0, time.monotonic(), ""
         self._structured: object = None
         self._run_id, denied_before = run_id, len(setup.gate.denials)
@@ -118,8 +120,23 @@ class Loop:
             error, status = bug, "error"
         return self._close(status, error, denied_before)
 
+    async def compact(self, instructions: str = "") -> Compacted:
+        """Makes the history shorter, between runs: the model sums up all but its first request and its end.
+
+        Raises:
+            UsageError: there is nothing to compact. ProviderError, LimitReached: the model could not be asked.
+        """
+        try:
+            return await self._compaction.by_hand(self._new_ask(), instructions)
+        finally:
+            self.setup.emit(StateChanged(state="completed"))
+
+    def _new_ask(self) -> Ask:
+        setup = self.setup
+        return Ask(setup.models, setup.control, setup.ledger, setup.limits, setup.emit)
+
     def _close(self, status: RunStatus, error: Exception | None, denied_before: int) -> Outcome:
-        self.history = repair(self.history)
+        self.history[:] = repair(self.history)
         ask = self._ask
         outcome = Outcome(
             status=status,
@@ -218,6 +235,9 @@ class Loop:
         return reply
 
     async def _answer(self) -> Reply:
+        return await self._compaction.answer(self._ask, self._once)
+
+    async def _once(self) -> Reply:
         if self.setup.models.current().spec.profile.name == "small":
             from agentcli.engine.steps import small_answer
 

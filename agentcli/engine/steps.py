@@ -21,7 +21,7 @@ async def small_answer(ask: Ask, make: MakeRequest, call_id: str) -> Reply:
 
     request = make(ask.models.current())
     if request.tools:
-        reply = await ask.once(step, quiet=True)
+        reply = await ask.once(step, "step")
         call = read_step(reply.message, call_id, request)
         reply.message = AssistantMessage((call,), "tool_calls") if call else AssistantMessage((), "end")
         ask.emit(reply.event(ask.calls))

@@ -53,12 +53,13 @@ class Cut(Exception):
 
 @dataclass
 class Call:
-    """A model call under way. `quiet`: its text is not for the person (a constrained step)."""
+    """A model call under way. `quiet`: its text is not for the person (a constrained step). `alive` is called when its first part is there."""
 
     active: ActiveModel
     request: ModelRequest
     emit: Emit
     quiet: bool = False
+    alive: Callable[[], None] = lambda: None
     _merge: Merge = field(init=False)
     _began: float = field(init=False)
     _first: float | None = field(init=False, default=None)
@@ -88,6 +89,7 @@ class Call:
             async for part in parts:
                 if self._first is None:
                     self._first = time.monotonic()
+                    self.alive()
                 feed(part)
                 show(part)
 

@@ -139,6 +139,7 @@ class ProviderError(AgentError):
         status: HTTP status, or None where none arrived.
         retryable: whether the same request may succeed later.
         retry_after: seconds the service asked to wait, or None.
+        elsewhere: whether another model may succeed: this one is not to be had, rather than the request being wrong.
     """
 
     kind = "provider"
@@ -159,6 +160,10 @@ class ProviderError(AgentError):
         self.status = status
         self.retryable = self.retryable_by_default if retryable is None else retryable
         self.retry_after = retry_after
+
+    @property
+    def elsewhere(self) -> bool:
+        return True
 
 
 class AuthenticationFailed(ProviderError):
@@ -196,6 +201,11 @@ class RequestRejected(ProviderError):
     """The service refuses the request itself (400, 404, 413, 422 and the like): the same would fail again."""
 
     kind = "request_rejected"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Where the account is spent (402) or the model is gone (404)."""
+        return self.status in (402, 404)
 
 
 class ContextOverflow(RequestRejected):

@@ -19,6 +19,8 @@ from agentcli.protocol.tools import Display
 AgentState = Literal["queued", "running", "waiting", "paused", "completed", "failed", "cancelled"]
 PermissionMode = Literal["default", "accept-edits", "plan", "auto", "bypass"]
 Decision = Literal["once", "session", "always", "deny"]
+CompactTrigger = Literal["auto", "overflow", "manual"]
+"""What it was for: the context was nearly full, a service refused a request as too long, a person asked."""
 RunStatus = Literal["success", "error", "interrupted", "cancelled", "turn_limit", "budget", "time_limit"]
 
 
@@ -156,7 +158,10 @@ class Replied(Event, frozen=True, kw_only=True, tag="replied"):
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True, tag="retry_scheduled"):
-    """Attempt `attempt` of `limit` failed; the next starts in `delay_s` seconds."""
+    """Attempt `attempt` of `limit` failed; the next starts in `delay_s` seconds.
+
+    `attempt` 0: none of this agent's own did; another's failure (a Retry-After, say) holds all calls to the provider for so long.
+    """
 
     failure: Failure
     attempt: int
@@ -173,11 +178,23 @@ class FellBack(Event, frozen=True, kw_only=True, tag="fell_back"):
 
 
 class Compacted(Event, frozen=True, kw_only=True, tag="compacted"):
-    """The history before this point was replaced by a summary."""
+    """The history before this point was made shorter: but for its first request and its last `kept` messages it is replaced by `summary`.
+
+    Where `summary` is "", the older messages stay and their tool results are cut to `older_chars` characters. Those of the kept messages are cut to
+    `kept_chars`, 0: not. `usage`, `cost_usd` and `model` are of the call that made the summary. Tokens before and after are estimates.
+    """
 
     summary: str
     tokens_before: int
     tokens_after: int
+    kept: int = 0
+    older_chars: int = 0
+    kept_chars: int = 0
+    trigger: CompactTrigger = "auto"
+    model: ModelUse | None = None
+    usage: Usage = Usage()
+    cost_usd: float | None = 0.0
+    duration_ms: int = 0
 
 
 # --- tools ---
@@ -360,6 +377,7 @@ __all__ = [
     "ApprovalAsked",
     "ArgumentsDelta",
     "CallStarted",
+    "CompactTrigger",
     "Compacted",
     "Decision",
     "Envelope",

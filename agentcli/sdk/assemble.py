@@ -126,6 +126,7 @@ def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus) -> Kit:
         publish=bus.publish,
         catalogue=services.catalogue,
         connect=services.connect,
+        door=services.door,
         is_remote=services.is_remote,
         tools=(*builtin(), *options.own_tools),
         policy=_policy(agent, options, roots, scratch),
@@ -176,6 +177,7 @@ def _tree_limits(agent: AsyncAgent, options: Wanted) -> TreeLimits:
         retries=given.retries,
         retry_first_s=given.retry_first_s or defaults.retry_first_s,
         retry_most_s=given.retry_most_s or defaults.retry_most_s,
+        compact_at=defaults.compact_at if given.compact_at is None else given.compact_at,
     )
     base = TreeLimits()
     return TreeLimits(
@@ -235,7 +237,7 @@ def _main(agent: AsyncAgent, options: Wanted, kit: Kit, past: _Past, spec: Worke
         kit.publish(MAIN, event)
 
     held = Held(emit)
-    model = SwitchableModel(kit, kit.activate(resolved, name, link), list(kit.fallback_models))
+    model = SwitchableModel(kit, kit.activate(resolved, name, link), kit.fallback_models)
     gate = Gate(kit.policy, kit.approvals, kit.remember_rule)
     return Node(MAIN, MAIN, spec, None, emit, held, model, gate, (), kit.ledger, state="running")
 

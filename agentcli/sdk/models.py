@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agentcli.config.load import Config
+from agentcli.config.values import Limits
 from agentcli.protocol.errors import ConfigError, UnknownModel, UsageError
 from agentcli.protocol.models import Link, ModelSpec, ProviderSpec
 from agentcli.providers.base import Provider
 from agentcli.providers.clients import Clients
-from agentcli.providers.limited import Limited
+from agentcli.providers.door import Door, DoorPolicy
 from agentcli.providers.presets import known_models, presets_from, with_known
 from agentcli.providers.registry import Catalogue, connect
 
@@ -32,6 +33,7 @@ class Services:
     presets: dict[str, ProviderSpec] = field(init=False)
     preset_default: str = field(init=False, default="")
     _connected: dict[str, Provider] = field(default_factory=dict)
+    _doors: dict[str, Door] = field(default_factory=dict)
     _specs: dict[str, ProviderSpec] = field(default_factory=dict)
     _loop: asyncio.AbstractEventLoop | None = None
 
@@ -98,9 +100,19 @@ class Services:
         if provider not in self._connected:
             spec = self.spec(provider)
             wires = {model.wire for model in self.catalogue.models if model.provider == provider}
-            made = connect(spec, self._clients, wires)
-            self._connected[provider] = Limited(made, spec.max_concurrent) if spec.max_concurrent else made
+            self._connected[provider] = connect(spec, self._clients, wires)
         return self._connected[provider]
+
+    def door(self, provider: str) -> Door:
+        """What stands before the provider: one for all sessions."""
+        if provider not in self._doors:
+            self._doors[provider] = Door(self.spec(provider).max_concurrent, _policy(self.config.limits))
+        return self._doors[provider]
+
+    def knock(self) -> None:
+        """A person asks again: providers that kept failing are tried at once."""
+        for door in self._doors.values():
+            door.knock()
 
     def is_remote(self, provider: str) -> bool:
         return self.spec(provider).remote
@@ -136,3 +148,15 @@ class Services:
         if self.preset_default:
             return self.preset_default, "default"
         raise UsageError(NO_MODEL)
+
+
+def _policy(said: Limits) -> DoorPolicy:
+    """When a provider is left alone, as far as the config says."""
+    usual = DoorPolicy()
+    pause = said.breaker_pause_s or usual.pause_s
+    return DoorPolicy(
+        failures=usual.failures if said.breaker_failures is None else said.breaker_failures,
+        pause_s=pause,
+        pause_most_s=max(pause, usual.pause_most_s),
+        longest_s=said.wait_most_s or usual.longest_s,
+    )

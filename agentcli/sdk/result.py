@@ -69,7 +69,8 @@ class Result(_Printed):
     model answered last: requested, resolved, served, and which link of the chain decided. `tool_calls` are the agent's own, in order; `agents`
     the workers it started (of a worker's result: itself first). `structured` is what fits the asked-for schema: an instance of the pydantic
     model, or plain JSON values. `denials` says of each call that was not permitted which option would permit it. `changes` are those of a worker in a
-    workspace of its own, in words, and `branch` where they are. `failure` None means well.
+    workspace of its own, in words, and `branch` where they are. `fallbacks` are the models it went on with, in order, after one stayed unavailable.
+    `failure` None means well.
     """
 
     text: str
@@ -87,6 +88,7 @@ class Result(_Printed):
     failure: Failure | None = None
     branch: str = ""
     changes: str = ""
+    fallbacks: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -201,6 +203,7 @@ def run_result(tally: PartTally, outcome: Outcome, schema: OutputSchema | None) 
         structured=structured,
         denials=tuple(map(in_options, tally.denials)),
         failure=failure,
+        fallbacks=outcome.fallbacks,
     )
 
 
@@ -229,6 +232,7 @@ def worker_result(ended: Ended, tally: PartTally | None, schema: OutputSchema | 
         failure=failure,
         branch=ended.branch,
         changes=ended.changes,
+        fallbacks=ended.fallbacks,
     )
 
 

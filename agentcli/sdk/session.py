@@ -27,6 +27,7 @@ from agentcli.protocol.commands import (
 from agentcli.protocol.errors import AgentError, Interrupted, SessionBusy, SessionClosed, StorageError, UsageError
 from agentcli.protocol.events import (
     ApprovalAsked,
+    Compacted,
     Envelope,
     Notice,
     SessionStarted,
@@ -68,7 +69,7 @@ class AsyncSession(Talking, Delegating, Choosing):
         self.tree = parts.orchestrator
         self._held = parts.node.held
         self._loop = Loop(parts.setup, parts.history)
-        self._task: asyncio.Task[Outcome] | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._closed = False
         self._started = False
         self._runs = 0
@@ -112,9 +113,7 @@ class AsyncSession(Talking, Delegating, Choosing):
         self._begin()
         self._runs += 1
         self._loop.outcome = None
-        self._task = asyncio.create_task(self._converse(said, output_schema), name=f"{self.id} run")
-        self._task.add_done_callback(self._over)
-        return self._task
+        return self._alone(self._converse(said, output_schema))
 
     async def landed(self, task: asyncio.Task[Outcome]) -> Outcome:
         """The outcome of a run. Raises AgentError: it ended before its loop could say how."""
@@ -167,6 +166,21 @@ class AsyncSession(Talking, Delegating, Choosing):
     def _job_over(self, task: asyncio.Task[Any]) -> None:
         self._jobs.discard(task)
         self._sync()
+
+    async def compact(self, instructions: str = "") -> Compacted:
+        """Makes the history shorter: the model sums up its older turns (with `instructions` in mind), the first request and the latest turns stay
+        as they are. What that came to and cost is in the event it gives. The engine does this by itself when a model's context is nearly full.
+
+        Raises:
+            SessionBusy, SessionClosed, StorageError: it could not begin. UsageError: there is nothing to compact.
+            AgentError: the model could not be asked, or it was interrupted; the history is as it was.
+        """
+        self._begin()
+        return await self.settled(self._alone(self._compacting(instructions)))
+
+    def try_anew(self) -> None:
+        """A person asks again: a provider that kept failing and is left alone for a while is tried at once."""
+        self._parts.node.model.active.door.knock()
 
     async def cancel(self) -> None:
         """Ends what runs, the answer and all workers, and waits until it has; whoever waits for it gets Interrupted. Nothing where nothing runs."""
@@ -270,7 +284,7 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     @property
     def conversing(self) -> bool:
-        """Whether a message is being answered."""
+        """Whether a message is being answered, or the history compacted."""
         return self._task is not None
 
     @property
@@ -351,10 +365,20 @@ class AsyncSession(Talking, Delegating, Choosing):
             self.kit.ledger.begin()
             self.tree.begin()
 
+    def _alone(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Does what must have the conversation to itself."""
+        task = self._task = asyncio.create_task(work, name=f"{self.id} run")
+        task.add_done_callback(self._over)
+        return task
+
     async def _converse(self, message: UserMessage, schema: OutputSchema | None) -> Outcome:
         await self._prepare()
         self._parts.setup.output_schema = json_schema(schema or self.output_schema)
         return await self._loop.run(message, f"run-{self._runs}")
+
+    async def _compacting(self, instructions: str) -> Compacted:
+        await self._prepare()
+        return await self._loop.compact(instructions)
 
     async def _beside(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
         await self._prepare()

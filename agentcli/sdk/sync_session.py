@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from agentcli.protocol.errors import SessionClosed, UsageError
-from agentcli.protocol.events import Envelope
+from agentcli.protocol.events import Compacted, Envelope
 from agentcli.sdk.result import AgentResult, ItemResult, Result, TeamResult
 from agentcli.sdk.work import several
 
@@ -213,6 +213,18 @@ class Session:
             UnknownModel: nobody has it; names the nearest. ModelRefused: its price is unknown and a budget in USD is set. SessionClosed.
         """
         self._agent._now(lambda: self._session.use_model(name))
+
+    def compact(self, instructions: str = "") -> Compacted:
+        """Makes the history shorter: the model sums up its older turns, the first request and the latest turns stay as they are. By itself this
+        happens when the model's context is nearly full.
+
+            session.compact("keep the plan for the tests")
+
+        Raises:
+            SessionBusy, SessionClosed, StorageError: it could not begin. UsageError: there is nothing to compact.
+            AgentError: the model could not be asked, or it was interrupted; the history is as it was.
+        """
+        return self._agent._call(lambda: self._session.compact(instructions))
 
     def cancel(self) -> None:
         """Ends what runs, the answer and all workers, and waits until it has; whoever waits for it gets Interrupted. Nothing where nothing runs.

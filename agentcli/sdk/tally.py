@@ -14,6 +14,7 @@ from agentcli.protocol.events import (
     AgentSpawned,
     AgentState,
     CallStarted,
+    Compacted,
     Envelope,
     Failure,
     FellBack,
@@ -87,6 +88,10 @@ class AgentTally:
         """From the next call on; the answer under way is still another's."""
         self.model, self._switched = model, True
 
+    def compacted(self, event: Compacted) -> None:
+        self.usage = self.usage + event.usage
+        self.cost_usd = added_cost(self.cost_usd, event.cost_usd)
+
     def run_finished(self, event: RunFinished) -> None:
         """The engine's own count of turns stands: a turn may take several calls."""
         self._ended_turns += event.turns
@@ -116,11 +121,11 @@ class ModelTally:
     calls: int = 0
     served: list[str] = field(default_factory=list)
 
-    def replied(self, event: Replied) -> None:
+    def called(self, event: Replied | Compacted) -> None:
         self.usage = self.usage + event.usage
         self.cost_usd = added_cost(self.cost_usd, event.cost_usd)
         self.calls += 1
-        if event.model.served and event.model.served not in self.served:
+        if event.model and event.model.served and event.model.served not in self.served:
             self.served.append(event.model.served)
 
 
@@ -175,6 +180,10 @@ class Tally:
         match envelope.event:
             case Replied() as event:
                 self._replied(agent, event)
+            case Compacted() as event:
+                agent.compacted(event)
+                if event.model is not None:
+                    self._called(event.model, event)
             case ToolStarted(name=name, title=title):
                 agent.tool_calls += 1
                 agent.last_tool, agent.last_title = name, title
@@ -204,10 +213,13 @@ class Tally:
 
     def _replied(self, agent: AgentTally, event: Replied) -> None:
         agent.replied(event)
-        self.api_ms += event.duration_ms
-        self.models.setdefault(event.model.resolved, ModelTally()).replied(event)
+        self._called(event.model, event)
         for call in event.message.calls():
             self._calls[agent.id, call.id] = call
+
+    def _called(self, model: ModelUse, event: Replied | Compacted) -> None:
+        self.api_ms += event.duration_ms
+        self.models.setdefault(model.resolved, ModelTally()).called(event)
 
     def _refused(self, agent: AgentTally, event: ToolFinished) -> None:
         result = event.result

@@ -27,6 +27,7 @@ from agentcli.sdk.terminal import terminal
 from agentcli.ui.amounts import count, duration, megabytes, money, tokens
 from agentcli.ui.look import Look, look_of
 from agentcli.ui.output import Output
+from agentcli.ui.told import compacted_words, fallback_words, retry_words
 from agentcli.ui.workers import Price, no_price
 
 if TYPE_CHECKING:
@@ -183,14 +184,13 @@ class Progress:
             case Notice(level=level, text=text):
                 return [text if level == "info" else f"{level}: {text}"]
             case RetryScheduled() as event:
-                wait = duration(round(event.delay_s * 1000))
-                return [f"{whose(agent)}retry {event.attempt} of {event.limit} in {wait}: {event.failure.message}"]
-            case FellBack(left=left, model=model, failure=failure):
-                return [f"{whose(agent)}{left} is given up ({failure.message}); going on with {model.resolved}"]
+                return [f"{whose(agent)}{retry_words(event)}"]
+            case FellBack() as event:
+                return [f"{whose(agent)}{fallback_words(event)}"]
             case ModelChanged(model=model, note=note):
                 return [f"{whose(agent)}model: {decided(model)} {note}"]
-            case Compacted(tokens_before=before, tokens_after=after):
-                return [f"{whose(agent)}history compacted from {tokens(before)} to {tokens(after)}"]
+            case Compacted() as event:
+                return [f"{whose(agent)}{compacted_words(event)}"]
             case RunFinished(denials=denials):
                 return [f"not permitted: {whose(agent)}{denial}" for denial in denials]
             case _ if self._verbosity == "verbose":

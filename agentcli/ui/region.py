@@ -133,7 +133,7 @@ def what_goes_on(screen: Screen, now: float) -> str:
         return f"waiting for {count(alive, 'worker')}"
     if screen.running:
         return f"running {', '.join(dict.fromkeys(one_line(call.name, 40) for call in screen.running.values()))}"
-    return "working"
+    return screen.doing or "working"
 
 
 def _answering(screen: Screen) -> str:

@@ -43,7 +43,6 @@ from agentcli.protocol.messages import Image, UserMessage
 from agentcli.protocol.models import ModelUse
 from agentcli.protocol.text import Cleaner
 from agentcli.sdk.tally import MAIN, Tally
-from agentcli.ui.amounts import duration, tokens
 from agentcli.ui.boundaries import Splitter, blocks_of
 from agentcli.ui.folding import folds
 from agentcli.ui.items import (
@@ -62,6 +61,7 @@ from agentcli.ui.items import (
     UserSaid,
     Waiting,
 )
+from agentcli.ui.told import compacted_words, fallback_words, retry_words
 from agentcli.ui.workers import Crew, Price, no_price
 
 Limit = Callable[[str], int | None]
@@ -119,6 +119,8 @@ class Screen:
         """When the run under way began; None while idle."""
         self.answer: Answer | None = None
         self.retry_at: float | None = None
+        self.doing = ""
+        """What the agent does between its calls, in its own words."""
         self.running: dict[str, Running] = {}
         self.approvals: list[Waiting] = []
         self.queued: list[Queued] = []
@@ -185,7 +187,7 @@ class Screen:
                 self._output(call_id, text)
             case CallStarted():
                 self.answer = Answer(at)
-                self.retry_at = None
+                self.retry_at, self.doing = None, ""
             case Replied() as event:
                 self._replied(event)
             case ToolStarted() as event:
@@ -198,7 +200,8 @@ class Screen:
                 self._user(message)
             case RunFinished() as event:
                 self._run_finished(event)
-            case StateChanged(state=state):
+            case StateChanged(state=state, detail=detail):
+                self.doing = detail
                 self._state(state, at)
             case SessionStarted() as event:
                 self._opened(event)
@@ -225,22 +228,22 @@ class Screen:
         match event:
             case Notice(level=level, text=text):
                 self._add(Remark(level, f"{whose}{text}"))
-            case FellBack(left=left, model=model, failure=failure):
-                self._add(Remark("warning", f"{whose}{left} is given up ({failure.message}); going on with {model.resolved}"))
+            case FellBack() as event:
+                self._add(Remark("warning", f"{whose}{fallback_words(event)}"))
             case ApprovalAsked() as asked:
                 self.approvals.append(_waiting(asked, agent_id, who))
             case ApprovalAnswered() as answered:
                 self._decided(answered, who)
-            case RetryScheduled(failure=failure, attempt=attempt, limit=limit, delay_s=delay):
+            case RetryScheduled(delay_s=delay) as event:
                 self.retry_at = at + delay
-                self._add(Remark("warning", f"retry {attempt} of {limit} in {duration(round(delay * 1000))}: {failure.message}"))
+                self._add(Remark("warning", retry_words(event)))
             case ModelChanged(model=model, note=note):
                 self._add(Remark("info", f"model: {model.resolved} ({model.source}) {note}".rstrip()))
             case ModeChanged(mode=mode):
                 self.mode = mode
-            case Compacted(tokens_before=before, tokens_after=after):
-                self.context_tokens = after
-                self._add(Remark("info", f"history compacted from {tokens(before)} to {tokens(after)}"))
+            case Compacted() as event:
+                self.context_tokens, self.doing = event.tokens_after, ""
+                self._add(Remark("info", compacted_words(event)))
             case _:
                 pass
 
@@ -332,6 +335,8 @@ class Screen:
                 self.state = "running"
             case "waiting" | "paused" as held:
                 self.state = held
+            case "completed":  # of something that is no run: a compaction
+                self.state, self.since, self._start, self.retry_at = "idle", None, None, None
             case _:
                 pass
 

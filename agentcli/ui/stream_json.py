@@ -328,7 +328,8 @@ def system_lines(event: object, agent: AgentTally) -> Iterator[Line]:
         case ModeChanged():
             yield {"type": "system", "subtype": "status", "status": None, "permissionMode": mode_word(event.mode)}
         case Compacted():
-            metadata = {"trigger": "auto", "pre_tokens": event.tokens_before, "post_tokens": event.tokens_after}
+            trigger = "manual" if event.trigger == "manual" else "auto"
+            metadata = {"trigger": trigger, "pre_tokens": event.tokens_before, "post_tokens": event.tokens_after}
             yield {"type": "system", "subtype": "compact_boundary", "compact_metadata": metadata}
         case Notice():
             level = "info" if event.level == "info" else "warning"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentcli.protocol.commands import Inject, Interrupt
@@ -13,6 +15,7 @@ from agentcli.protocol.messages import user_text
 if TYPE_CHECKING:
     from agentcli.ui.repl import Repl
 
+Work = Callable[[], Coroutine[Any, Any, Any]]
 LONG_TURN_S = 20.0
 """A person has looked away by then: only the end of a turn that took longer is called out."""
 
@@ -22,7 +25,7 @@ class Turns:
 
     def __init__(self, repl: Repl) -> None:
         self._repl = repl
-        self._todo: asyncio.Queue[str] = asyncio.Queue()
+        self._todo: asyncio.Queue[Work] = asyncio.Queue()
         self._running: asyncio.Task[Any] | None = None
 
     @property
@@ -38,7 +41,15 @@ class Turns:
 
     def submit(self, text: str) -> None:
         """A message for a turn of its own, after those that wait."""
-        self._todo.put_nowait(text)
+        self._todo.put_nowait(partial(self._drive, text))
+
+    def perform(self, work: Work) -> None:
+        """Something else that must have the conversation to itself, as a turn of its own."""
+        self._todo.put_nowait(work)
+
+    async def _drive(self, text: str) -> Any:
+        self._repl.session.try_anew()
+        return await self._repl.session.drive(text)
 
     def steer(self, text: str) -> None:
         """For the turn under way, delivered at its next safe point."""
@@ -67,9 +78,9 @@ class Turns:
 
     # --- one turn ---
 
-    async def _run_one(self, text: str) -> None:
+    async def _run_one(self, work: Work) -> None:
         repl, began = self._repl, time.monotonic()
-        turn = self._running = asyncio.create_task(repl.session.drive(text))
+        turn = self._running = asyncio.create_task(work())
         try:
             # Waited for, not awaited: a cancel of ours must reach this task also where the turn ends well because of it.
             await asyncio.wait((turn,))
@@ -88,7 +99,7 @@ class Turns:
             return True
         error = turn.exception()
         if error is None:
-            return turn.result().failure is not None
+            return getattr(turn.result(), "failure", None) is not None
         if not isinstance(error, AgentError):
             raise error
         self._repl.fail(error)

@@ -206,6 +206,6 @@ async def test_a_fallback_that_the_worker_could_not_start_on_is_left_out(service
     async with opened(made, tmp_path, **agents(fallback_models=["qwen3:8b", "fast"])) as (session, _):
         told = await delegate(session, service, ("task", {"agent": "scout", "prompt": "work"}))
         scout = session.tree.find("scout-1")
-    assert scout.model.fallbacks == ["fast"]
+    assert scout.model.fallbacks == ("fast",)
     assert "note: The fallback model 'qwen3:8b' is left out" in told.results[0]
     assert why in told.results[0]

@@ -166,7 +166,7 @@ def test_byte_order_mark_crlf_and_a_missing_last_newline_are_fine(desk: Desk, da
         (b"#" * 1_000_001, ": this is larger than 1,000,000 bytes. Is it the right file?"),
         (b"limits {", ':1:8: "{" is opened here and never closed. Close it, or remove it.'),
         (b"limits { foo = 1 }\nbar = 2", ':1:10: unknown key "foo" in limits. Known: max_turns, max_parallel, max_depth, max_agents, max_budget_usd,'
-            " max_tokens, timeout_s, max_model_price, first_byte_s, idle_s, call_s, retries, retry_first_s, retry_most_s. (1 more: agentcli config check)"),
+            " max_tokens, timeout_s, max_model_price, first_byte_s, idle_s, call_s, retries, retry_first_s, retry_most_s, wait_most_s, breaker_failures, breaker_pause_s, compact_at. (1 more: agentcli config check)"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_one_line_with_its_place(desk: Desk, data: bytes, says: str) -> None:

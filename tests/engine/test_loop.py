@@ -172,7 +172,10 @@ def test_after_the_last_attempt_the_next_model_takes_over_from_the_transcript(tm
                 return self.now
             return None
 
-    first = ScriptedProvider([{"error": {"kind": "request_rejected"}}], "demo")
+        def spare(self) -> bool:
+            return bool(self.next)
+
+    first = ScriptedProvider([{"error": {"kind": "request_rejected", "status": 404}}], "demo")
     models = Two(active(first), active(other, ModelSpec("demo", "m2", "scripted")))
     made = stage(tmp_path, [], models=models)
     end = ask(made)

@@ -50,7 +50,7 @@ def test_what_is_not_shown_is_neither_listed_nor_offered_as_near() -> None:
 def test_the_commands_that_work_are_there_each_with_help_and_no_name_stands_for_two() -> None:
     commands = gathered().commands
     assert [one.name for one in commands] == [
-        "agents", "clear", "config", "context", "cost", "diff", "effort", "exit", "export", "fork", "help", "init", "model",
+        "agents", "clear", "compact", "config", "context", "cost", "diff", "effort", "exit", "export", "fork", "help", "init", "model",
         "permissions", "resume", "sessions", "tools",
     ]  # fmt: skip
     assert all(one.summary and len(one.summary) <= 100 for one in commands)

@@ -244,7 +244,7 @@ def test_quiet_tells_errors_only() -> None:
 
 def test_other_turns_of_a_run_have_a_line_each() -> None:
     story = Story().tell(Notice(level="warning", text="a folder is not trusted"), Notice(level="info", text="hello"))
-    story.tell(FellBack(left="acme/big-1:high", model=SMALL, failure=DOWN), Compacted(summary="", tokens_before=120_000, tokens_after=900))
+    story.tell(FellBack(left="acme/big-1:high", model=SMALL, failure=DOWN), Compacted(summary="s", tokens_before=120_000, tokens_after=900))
     story.tell(ended("x", denials=("bash rm: denied by a rule.",)))
     assert run(story.envelopes)[1].splitlines() == [
         "warning: a folder is not trusted",

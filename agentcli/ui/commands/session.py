@@ -90,6 +90,17 @@ async def sessions(repl: Repl, rest: str) -> None:
     return None
 
 
+@command("compact", usage="[INSTRUCTIONS]")
+async def compact(repl: Repl, rest: str) -> None:
+    """Sum up the older turns to make room; the latest stay as they are.
+
+    What you add says what the summary must keep: /compact the plan for the tests. It also happens by itself when the context is nearly full.
+    """
+    if not repl.session.history:
+        raise UsageError("nothing was said yet, so there is nothing to compact.")
+    repl.turns.perform(lambda: repl.session.compact(rest))
+
+
 @command("fork")
 async def fork(repl: Repl, rest: str) -> None:
     """Go on in a copy of this session; the session itself stays as it is now."""
