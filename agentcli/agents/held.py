@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import Any
 
 from agentcli.engine.stream import Emit
 from agentcli.protocol.errors import AgentError
 from agentcli.protocol.events import StateChanged
 from agentcli.protocol.messages import UserMessage
+
+SPOKEN = ("injected", "parent")
+"""Origins of messages that do not wait for background work to end."""
 
 
 class Held:
@@ -20,8 +24,9 @@ class Held:
         """Set when the pause is over; None where there is none (a finished worker is kept, and an event takes 760 bytes)."""
         self._inbox: list[UserMessage] = []
         self._ending: AgentError | None = None
-        self.before_end: Callable[[], Awaitable[None]] | None = None
-        """Awaited when the model has answered: joins background workers, whose reports then come through `inject`."""
+        self._heard = asyncio.Event()
+        self.before_end: Callable[[Collection[asyncio.Task[Any]]], Awaitable[None]] | None = None
+        """Awaited when the model has answered: waits for background workers, whose reports then come through `inject`, and the given tasks."""
 
     @property
     def paused(self) -> bool:
@@ -39,6 +44,8 @@ class Held:
     def inject(self, message: UserMessage) -> None:
         """Delivered at the next safe point."""
         self._inbox.append(message)
+        if message.origin in SPOKEN:
+            self._heard.set()
 
     def take_back(self) -> tuple[UserMessage, ...]:
         """Messages not yet delivered, taken out again."""
@@ -62,11 +69,22 @@ class Held:
 
     def drain(self) -> tuple[UserMessage, ...]:
         messages, self._inbox = tuple(self._inbox), []
+        self._heard.clear()
         return messages
 
-    async def settle(self) -> None:
+    async def settle(self, beside: Collection[asyncio.Task[Any]] = ()) -> None:
         if self.before_end is not None:
-            await self.before_end()
+            await self.before_end(beside)
+
+    async def heard_or_done(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Until all these have ended, or somebody has said something that the agent should not be kept from."""
+        left, heard = set(tasks), asyncio.create_task(self._heard.wait())
+        try:
+            while left and not heard.done():
+                _, pending = await asyncio.wait({*left, heard}, return_when=asyncio.FIRST_COMPLETED)
+                left &= pending
+        finally:
+            heard.cancel()
 
     def ending(self) -> AgentError | None:
         return self._ending

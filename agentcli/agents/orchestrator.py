@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +53,7 @@ class Orchestrator:
     def __post_init__(self) -> None:
         self._slots = Slots(self.kit.limits.max_parallel)
         self.desk = Desk(self.kit, self.roster)
-        self.main.held.before_end = lambda: self.settle(self.main)
+        self.main.held.before_end = lambda beside: self.settle(self.main, beside)
 
     # --- starting ---
 
@@ -124,7 +124,7 @@ class Orchestrator:
             task=task,
             note=admitted.note,
         )
-        node.held.before_end = lambda: self.settle(node)
+        node.held.before_end = lambda beside: self.settle(node, beside)
         parent.children.append(node)
         return node
 
@@ -220,11 +220,19 @@ class Orchestrator:
             raise
         return [node.ended for node in nodes if node.ended is not None]
 
-    async def settle(self, parent: Node) -> None:
-        """Waits for the background workers of `parent`, so that their reports come before its end."""
-        waiting = [node for node in parent.children if node.task and node.task.background and not node.is_over]
-        if waiting:
-            await self.join(parent, waiting)
+    async def settle(self, parent: Node, beside: Collection[asyncio.Task[Any]] = ()) -> None:
+        """Waits for the background workers of `parent` and for what goes on `beside` it, so that their reports come before its end; no longer than
+        until it is spoken to. A cancel of the wait cancels the workers."""
+        workers = [node for node in parent.children if node.task and node.task.background and not node.is_over]
+        running = [*beside, *(node.running for node in workers if node.running is not None)]
+        if not running:
+            return
+        try:
+            async with self._slots.lend(parent):
+                await parent.held.heard_or_done(running)
+        except asyncio.CancelledError:
+            await self.end(workers, parent.held.ending())
+            raise
 
     # --- steering ---
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
 
+from agentcli.engine.beside import Beside
 from agentcli.engine.gate import Asked, Gate
 from agentcli.engine.history import interrupted
 from agentcli.engine.stream import Emit
@@ -58,6 +59,7 @@ class Calls:
     place: Place
     memory: ToolMemory
     emit: Emit
+    beside: Beside = field(default_factory=Beside)
 
     async def run(self, calls: Sequence[ToolCall]) -> tuple[ToolResult, ...]:
         """All results, in the order of the calls. When cancelled, each call left has an "interrupted" result (see `finished`)."""
@@ -121,6 +123,12 @@ class Calls:
         if not passage.allowed:
             self._finish(item.call, _failed(passage.reason), began, denied=True)
             return
+        what = f"{item.call.name} {item.tool.title(item.args)}".rstrip()
+        outcome = await self.beside.run(item.call.id, what, self._outcome(item))
+        self._finish(item.call, outcome, began)
+
+    async def _outcome(self, item: _Ready) -> ToolOutcome:
+        """What came of a permitted call. Never raises for one that fails."""
         try:
             outcome = await item.tool.run(item.args, self._context(item.call))
         except ToolError as error:
@@ -129,7 +137,7 @@ class Calls:
             outcome = _failed(error.line())
         except Exception as error:  # noqa: BLE001 - a tool call is one of the three places: a bug in a tool must not end the run
             outcome = _failed(f"{item.call.name} failed inside: {type(error).__name__}: {error}")
-        self._finish(item.call, outcome, began)
+        return redacted(outcome, self.place.redact)
 
     def _asked(self, item: _Ready) -> Asked:
         detail = item.access.command or item.access.url or item.call.arguments

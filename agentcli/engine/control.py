@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from agentcli.protocol.errors import AgentError, ProviderError
 from agentcli.protocol.messages import UserMessage
@@ -21,8 +23,9 @@ class Control(Protocol):
     def drain(self) -> tuple[UserMessage, ...]:
         """Messages to deliver now; each is given once."""
 
-    async def settle(self) -> None:
-        """Called when the model has answered: returns when nothing more will come for this run (background workers, say)."""
+    async def settle(self, beside: Collection[asyncio.Task[Any]] = ()) -> None:
+        """Called when the model has answered: returns when nothing more will come for this run, from background workers or the calls `beside`
+        it, or as soon as somebody has said something to the agent."""
 
     def ending(self) -> AgentError | None:
         """Why the agent was cancelled, where its holder knows: an interrupt, a termination, a spent limit."""
@@ -37,8 +40,9 @@ class Free:
     def drain(self) -> tuple[UserMessage, ...]:
         return ()
 
-    async def settle(self) -> None:
-        return
+    async def settle(self, beside: Collection[asyncio.Task[Any]] = ()) -> None:
+        if beside:
+            await asyncio.wait(beside)
 
     def ending(self) -> AgentError | None:
         return None

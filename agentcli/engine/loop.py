@@ -106,7 +106,10 @@ class Loop:
         error: Exception | None = None
         try:
             async with asyncio.timeout(setup.limits.timeout_s):
-                await self._converse(message)
+                try:
+                    await self._converse(message)
+                finally:
+                    await self._end_beside()
         except asyncio.CancelledError:
             ending = setup.control.ending() or Interrupted("interrupted.")
             self._close("interrupted" if isinstance(ending, Interrupted) else _status_of(ending), ending, denied_before)
@@ -168,7 +171,7 @@ class Loop:
             if calls := reply.message.calls():
                 await self._work(calls)
                 continue
-            await self.setup.control.settle()
+            await self.setup.control.settle(self._calls.beside.left)
             if self._deliver():
                 continue
             _refuse_cut(reply)
@@ -217,11 +220,27 @@ class Loop:
         messages = self.setup.control.drain()
         for message in messages:
             self._hear(message)
-        return bool(messages)
+        return self._hear_late() or bool(messages)
 
-    def _hear(self, message: UserMessage) -> None:
+    def _hear_late(self) -> bool:
+        """Results of calls that went on beside the run."""
+        late = self._calls.beside.take()
+        for call_id, message in late:
+            self._hear(message, call_id)
+        return bool(late)
+
+    def _hear(self, message: UserMessage, call_id: str = "") -> None:
         self.history.append(message)
-        self.setup.emit(UserSubmitted(message=message, run=self._run_id))
+        self.setup.emit(UserSubmitted(message=message, run=self._run_id, call_id=call_id))
+
+    def let_go(self, call_id: str = "") -> None:
+        """A running call, or all, go on beside the run. Raises UsageError where none runs."""
+        self._calls.beside.let_go(call_id)
+
+    async def _end_beside(self) -> None:
+        """What was let go ends with the run, and the model is told so when it is asked again."""
+        await self._calls.beside.end()
+        self._hear_late()
 
     async def _turn(self) -> Reply:
         self._turns += 1

@@ -88,6 +88,8 @@ class UserSubmitted(Event, frozen=True, kw_only=True, tag="user_submitted"):
 
     message: UserMessage
     run: str = ""
+    call_id: str = ""
+    """The call whose result it brings, where that was sent to the background."""
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
@@ -218,7 +220,8 @@ class ToolOutput(Event, frozen=True, kw_only=True, tag="tool_output"):
 
 
 class ToolFinished(Event, frozen=True, kw_only=True, tag="tool_finished"):
-    """Exactly one for each call of an answer, also for calls that were refused, malformed or interrupted."""
+    """Exactly one for each call of an answer, also for calls that were refused, malformed or interrupted. `data` holds `background` where the call
+    goes on beside the run; what came of it is told by a `UserSubmitted` of its id."""
 
     result: ToolResult
     display: Display | None = None

@@ -235,8 +235,8 @@ class AsyncSession(Talking, Delegating, Choosing):
                 self.set_mode(mode)
             case Submit():
                 raise UsageError("Submit is a run: use send, run or stream.")
-            case Background():
-                raise UsageError("nothing runs that could go on in the background.")
+            case Background(call_id=call_id):
+                self._loop.let_go(call_id)
 
     def notice(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
         """Tells the person something, in one line."""

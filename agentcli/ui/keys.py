@@ -107,6 +107,10 @@ def _agent_keys(keys: KeyBindings, screen: InlineScreen) -> None:
     def _(event: KeyPressEvent) -> None:
         repl.unfold()
 
+    @keys.add("c-b", filter=Condition(lambda: repl.can_let_go))
+    def _(event: KeyPressEvent) -> None:
+        repl.let_go()
+
     @keys.add("s-tab", filter=~completion_is_selected)
     def _(event: KeyPressEvent) -> None:
         repl.next_mode()

@@ -37,6 +37,8 @@ MENU_ROWS = 8
 IDLE = ("/ commands · @ files · ! shell", "/ for commands")
 BUSY = ("Enter steers · Alt+Enter queues · Esc interrupts", "Enter steers · Esc interrupts", "Esc interrupts")
 """What an empty prompt says, shorter where the terminal is narrower."""
+RUNNING = f"{BUSY[0]} · Ctrl+B background"
+"""While a command or a worker runs."""
 
 
 class Hint(Processor):
@@ -82,7 +84,9 @@ class Prompt:
         self.menu = ConditionalContainer(CompletionsMenu(max_height=MENU_ROWS, scroll_offset=1), visible & has_completions)
 
     def _hint(self) -> Sequence[str]:
-        return BUSY if self._repl.busy else IDLE
+        if not self._repl.busy:
+            return IDLE
+        return (RUNNING, *BUSY) if self._repl.can_let_go else BUSY
 
     @property
     def text(self) -> str:

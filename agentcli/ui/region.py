@@ -88,7 +88,15 @@ def _calls(screen: Screen, now: float, painter: Painter, width: int) -> list[str
         lines.append(_running(running, now, painter, width))
         shown = [line for line in running.output.split("\n") if line.strip()][-OUTPUT_LINES:]
         lines += [painter.row(Text(f"    {one_line(line, max(1, width - 4))}", DIM), width) for line in shown]
-    return lines
+    return [*lines, *(_beside(call, now, painter, width) for call in screen.beside.values())]
+
+
+def _beside(call: Running, now: float, painter: Painter, width: int) -> str:
+    """One line of a call that was sent to the background."""
+    tail = f"  in the background  {clock(max(0.0, now - call.since))}"
+    name = one_line(call.name, 60)
+    room = max(8, width - len(name) - len(tail) - 3)
+    return painter.row(assembled((f"{_spinner(now, painter)} {name} {one_line(call.title, room)}{tail}", DIM)), width)
 
 
 def _running(running: Running, now: float, painter: Painter, width: int) -> str:
@@ -131,8 +139,9 @@ def what_goes_on(screen: Screen, now: float) -> str:
         return _answering(screen)
     if alive := screen.crew.alive:
         return f"waiting for {count(alive, 'worker')}"
-    if screen.running:
-        return f"running {', '.join(dict.fromkeys(one_line(call.name, 40) for call in screen.running.values()))}"
+    if calls := screen.running or screen.beside:
+        where = "" if screen.running else " in the background"
+        return f"running {', '.join(dict.fromkeys(one_line(call.name, 40) for call in calls.values()))}{where}"
     return screen.doing or "working"
 
 

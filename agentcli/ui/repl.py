@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentcli.protocol.commands import Answer, Command, SetMode
+from agentcli.protocol.commands import Answer, Background, Command, SetMode
 from agentcli.protocol.errors import AgentError, Terminated, UsageError
 from agentcli.protocol.events import Envelope, PermissionMode
 from agentcli.protocol.messages import user_text
@@ -296,6 +296,17 @@ class Repl:
         modes = (*MODES, "bypass") if self.start.options.get("permission_mode") == "bypass" else MODES
         now = self.state.mode
         self.command(SetMode(modes[(modes.index(now) + 1) % len(modes)] if now in modes else modes[0]))
+
+    # --- the background ---
+
+    @property
+    def can_let_go(self) -> bool:
+        """Whether something runs that Ctrl+B sends to the background."""
+        return bool(self.state.running)
+
+    def let_go(self) -> None:
+        """Ctrl+B: the running command, or the running workers, go on beside the turn."""
+        self.command(Background())
 
     # --- interrupting ---
 

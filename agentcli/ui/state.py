@@ -70,6 +70,7 @@ Limit = Callable[[str], int | None]
 OUTPUT_TAIL = 4_000
 """Characters kept of what a running call printed; the whole comes with its end."""
 THINKING_TAIL = 2_000
+BACKGROUND = "goes on in the background; what comes of it is told when it ends"
 
 
 def no_limit(_: str) -> int | None:
@@ -122,6 +123,8 @@ class Screen:
         self.doing = ""
         """What the agent does between its calls, in its own words."""
         self.running: dict[str, Running] = {}
+        self.beside: dict[str, Running] = {}
+        """Calls that were sent to the background and have not ended."""
         self.approvals: list[Waiting] = []
         self.queued: list[Queued] = []
         self.context_tokens = 0
@@ -194,7 +197,8 @@ class Screen:
                 self.running[event.call_id] = Running(event.call_id, event.name, event.title, at)
             case ToolFinished() as event:
                 self._tool_finished(event)
-            case UserSubmitted(message=message, run=run):
+            case UserSubmitted(message=message, run=run, call_id=call_id):
+                self.beside.pop(call_id, None)
                 if run or message.origin != "system":
                     self._begin(at)
                 self._user(message)
@@ -295,10 +299,13 @@ class Screen:
         begun = self.running.pop(result.call_id, None)
         self._cleaners.pop(result.call_id, None)
         self._withdraw(lambda asked: asked.call_id == result.call_id and asked.agent_id == MAIN)
+        background = begun is not None and bool(event.data and event.data.get("background"))
+        if begun is not None and background:
+            self.beside[result.call_id] = begun
         run = ToolRun(
             name=result.name,
             title=begun.title if begun else "",
-            text=result.text(),
+            text=BACKGROUND if background else result.text(),
             display=event.display,
             is_error=result.is_error,
             denied=event.denied,
@@ -352,8 +359,7 @@ class Screen:
 
     def _run_finished(self, event: RunFinished) -> None:
         self._end_answer()
-        self.running.clear()
-        self._cleaners.clear()
+        self._forget_calls()
         self._withdraw(lambda asked: asked.agent_id == MAIN)
         self.retry_at = None
         if event.failure is not None and event.status != "interrupted":
@@ -367,14 +373,18 @@ class Screen:
         """Also after a crash: what was going on when the old process ended is not any more."""
         for running in self.running.values():
             self._add(ToolRun(running.name, running.title, "The session ended before this call did.", is_error=True))
-        self.running.clear()
-        self._cleaners.clear()
+        self._forget_calls()
         self.approvals.clear()
         self._end_answer()
         self.state, self.since, self._start, self.retry_at = "idle", None, None, None
         self.mode = event.permission_mode
         self.session = Opened(event.cwd, event.model, event.permission_mode, event.version, event.title, event.resumed)
         self._add(self.session)
+
+    def _forget_calls(self) -> None:
+        self.running.clear()
+        self.beside.clear()
+        self._cleaners.clear()
 
     def _add_fan_outs(self, fan_outs: list[FanOut]) -> None:
         for fan_out in fan_outs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from support.program import run
 from support.server import Answer, Call, Captured, Reply, Server, failed
 from support.ways import agents
 
-from agentcli.protocol.events import AgentFinished, RunFinished, UserSubmitted
+from agentcli.protocol.commands import Inject
+from agentcli.protocol.events import AgentFinished, Replied, RunFinished, UserSubmitted
+from agentcli.protocol.messages import user_text
 
 BACKGROUND = ("task", {"agent": "explore", "prompt": "work", "background": True})
 
@@ -60,6 +63,24 @@ async def test_a_run_waits_for_its_background_workers_and_their_parent_reads_the
     assert each_ended_once(seen)
     assert all_texts([main[-1]]).count("found it") == 2
     assert len(result.agents) == 2
+
+
+async def test_a_person_who_speaks_to_a_run_that_waits_for_its_workers_is_answered_at_once(tmp_path: Path) -> None:
+    gate = threading.Event()
+    with Server(always=obey_but(work=Answer("found it").sent(gate=gate))) as server:
+        async with opened(hcl(server.url), tmp_path) as (session, seen):
+            running = asyncio.create_task(session.send(calling(BACKGROUND)))
+            async with asyncio.timeout(10):
+                while len(seen.of(Replied, "main")) < 2:
+                    await asyncio.sleep(0.01)
+                session.command(Inject(user_text("how far are you", "injected")))
+                while len(seen.of(Replied, "main")) < 3:
+                    await asyncio.sleep(0.01)
+            assert not seen.of(AgentFinished)
+            gate.set()
+            await running
+    told = [event.message.origin for event in seen.of(UserSubmitted, "main")]
+    assert told == ["person", "injected", "worker"]
 
 
 async def test_a_worker_waits_for_the_background_workers_of_its_own(tmp_path: Path) -> None:

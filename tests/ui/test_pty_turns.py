@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.terminal import ALT_ENTER, BUSY, CTRL_C, CTRL_D, CTRL_O, ENTER, ESC, RIGHT, SHIFT_TAB, Terminal, agentcli, workplace
+from support.terminal import ALT_ENTER, BUSY, CTRL_B, CTRL_C, CTRL_D, CTRL_O, ENTER, ESC, RIGHT, SHIFT_TAB, Terminal, agentcli, workplace
 
 Open = Callable[..., Terminal]
 
@@ -167,6 +167,43 @@ def test_a_shell_line_is_shown_folded_interruptible_and_told_to_the_model_and_sh
         terminal.see(f"demo/m1 · {mode}")
     terminal.enter("what was it")
     terminal.see("A number, I guess.")
+
+
+def test_control_b_sends_the_running_command_to_the_background_and_the_turn_goes_on(session: Open, tmp_path: Path) -> None:
+    script = [
+        bash(GATE + "; echo built", when="build"), {"when": "sent this to the background", "text": "It builds; I go on."},
+        {"when": "how far", "text": "Not there yet."}, {"when": "Done in the background", "text": "Now it is built."},
+    ]  # fmt: skip
+    terminal = session(script, "--permission-mode", "bypass")
+    terminal.type("ab" + CTRL_B + "c")
+    terminal.see("› acb")
+    terminal.type(CTRL_C)
+    terminal.enter("build")
+    terminal.see("running bash", "Ctrl+B background")
+    terminal.type(CTRL_B)
+    terminal.see("goes on in the background", "It builds; I go on.", "in the background  ", "running bash in the background")
+    terminal.enter("how far")
+    terminal.see("Not there yet.")
+    (tmp_path / "project/go").touch()
+    terminal.see("← Done in the background: bash", "Now it is built.")
+    terminal.ready()
+    assert "in the background  " not in terminal.text
+
+
+def test_control_b_sends_running_workers_to_the_background_and_their_report_comes_later(session: Open, tmp_path: Path) -> None:
+    script = [
+        {"when": "look", "calls": [{"name": "task", "arguments": {"agent": "general", "prompt": "look around"}}]},
+        {"agent": "general", "each": True, "replies": [bash(GATE), {"text": "Two lines long."}]},
+        {"when": "sent this to the background", "text": "I go on."}, {"when": "Two lines long", "text": "It has two lines."},
+    ]  # fmt: skip
+    terminal = session(script, "--permission-mode", "bypass")
+    terminal.enter("look")
+    terminal.see("general-1", "running", "Ctrl+B background")
+    terminal.type(CTRL_B)
+    terminal.see("goes on in the background", "I go on.", "general-1", "waiting for 1 worker")
+    (tmp_path / "project/go").touch()
+    terminal.see("← Done in the background: task general", "✓ general-1", "It has two lines.")
+    terminal.ready()
 
 
 # --- approvals ---

@@ -23,6 +23,7 @@ KEYS = (
     ("Esc", "take queued text back, else interrupt"),
     ("Ctrl+C", "clear the line, interrupt; twice quits"),
     ("Ctrl+D", "quit, where the line is empty"),
+    ("Ctrl+B", "send the running command or workers to the background"),
     ("Ctrl+R", "search the history"),
     ("Ctrl+G", "write in your editor"),
     ("Ctrl+O", "print the last folded result whole"),
