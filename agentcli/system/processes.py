@@ -22,7 +22,7 @@ from typing import Literal, TypeVar
 from agentcli.protocol.errors import AgentError, UsageError
 from agentcli.system import environment
 from agentcli.system.groups import REAP_S, end_group, signalled, within
-from agentcli.system.guard import guard
+from agentcli.system.guard import MARK, guard
 
 DRAIN_IDLE_S = 0.1
 """After a child's end: how long its pipes may be silent before they are taken to be held by a detached grandchild."""
@@ -111,18 +111,19 @@ def run_blocking(
     """`run` for callers without a loop: same rules, output whole, KILL at once on a time out. Not for use on a loop's thread."""
     argv = _checked(argv)
     try:
-        child = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=_env(env),
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        with guard().starting() as mark:
+            child = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env={**_env(env), MARK: mark},
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            guard().add(child.pid)
     except (OSError, ValueError) as error:
         raise _cannot_start(argv[0], cwd, error) from error
-    guard().add(child.pid)
     try:
         return _communicate(child, stdin, timeout_s)
     finally:
@@ -337,28 +338,29 @@ async def _spawn(
     stderr: Stderr,
 ) -> Protocol:
     argv = _checked(argv)
-    starting = asyncio.ensure_future(
-        asyncio.get_running_loop().subprocess_exec(
-            protocol,
-            *argv,
-            stdin=subprocess.PIPE if stdin_pipe else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=_STDERR[stderr],
-            cwd=cwd,
-            env=_env(env),
-            start_new_session=True,
+    with guard().starting() as mark:
+        starting = asyncio.ensure_future(
+            asyncio.get_running_loop().subprocess_exec(
+                protocol,
+                *argv,
+                stdin=subprocess.PIPE if stdin_pipe else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=_STDERR[stderr],
+                cwd=cwd,
+                env={**_env(env), MARK: mark},
+                start_new_session=True,
+            )
         )
-    )
-    try:
-        _, started = await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # The program may be running already, and only its protocol knows how to end all of its group.
-        await asyncio.wait({starting})
-        if not starting.cancelled() and starting.exception() is None:
-            await starting.result()[1].close(0)
-        raise
-    except (OSError, ValueError) as error:
-        raise _cannot_start(argv[0], cwd, error) from error
+        try:
+            _, started = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The program may be running already, and only its protocol knows how to end all of its group.
+            await asyncio.wait({starting})
+            if not starting.cancelled() and starting.exception() is None:
+                await starting.result()[1].close(0)
+            raise
+        except (OSError, ValueError) as error:
+            raise _cannot_start(argv[0], cwd, error) from error
     return started
 
 

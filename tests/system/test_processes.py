@@ -379,6 +379,28 @@ def test_a_child_that_ignores_term_dies_with_a_killed_parent_too() -> None:
         assert len(numbers) == 2 and still_running(numbers) == []
 
 
+KILLED_BETWEEN = """
+import os, signal, subprocess
+began = subprocess.Popen.__init__
+def killed_at_once(child, argv, **options):
+    began(child, argv, **options)
+    if list(argv) == ["sleep", "1000"]:
+        print(child.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+subprocess.Popen.__init__ = killed_at_once
+"""
+
+
+@pytest.mark.parametrize("start_it", ["await run(['sleep', '1000'])", "await start(['sleep', '1000'])", "run_blocking(['sleep', '1000'])"])
+@pytest.mark.parametrize("first", [True, False], ids=["the-first-child", "a-later-child"])
+def test_a_child_dies_though_we_are_killed_before_its_number_was_noted(start_it: str, first: bool) -> None:
+    body = start_it if first else f"await run(['true']); {start_it}"
+    with _parent(body, f"from agentcli.system.processes import run_blocking\n{KILLED_BETWEEN}") as parent:
+        numbers = _numbers(parent)
+        assert parent.wait(10) == -signal.SIGKILL
+        assert len(numbers) == 1 and still_running(numbers) == []
+
+
 def test_a_killed_guard_is_replaced_at_the_next_child_and_knows_the_earlier_ones() -> None:
     body = (
         "first = await start(['sleep', '1000']); print(first.pid, flush=True); "
