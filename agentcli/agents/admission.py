@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from agentcli.agents.kit import Kit
 from agentcli.agents.override import (
     REMOTE,
@@ -66,6 +68,8 @@ def _check_picked(kit: Kit, parent: Node, spec: WorkerSpec, picked: Picked, tool
     ruling = judge(parent.gate.policy, "model", Access(model=REMOTE))
     if remote and not parent_remote and ruling.decision == "deny":
         raise ModelRefused(f"the worker '{spec.name}' may not run on {picked.ref}, which is not on this machine: {ruling.reason}")
+    if kit.limits.max_price is not None:
+        picked = replace(picked, spec=kit.with_price(picked.spec))
     needed = check_model(
         picked,
         spec,
@@ -128,7 +132,7 @@ def tools_of(kit: Kit, parent: Node, spec: WorkerSpec) -> tuple[str, ...]:
 
 def check_budget(kit: Kit, spec: ModelSpec, *, own: bool = False) -> None:
     """A budget in USD, the tree's or a worker's own, can only hold models whose price is known. Raises ModelRefused."""
-    if (kit.ledger.max_usd is not None or own) and spec.cost is None:
+    if (kit.ledger.max_usd is not None or own) and kit.price(spec) is None:
         raise ModelRefused(
             f"a budget in USD is set and the price of {spec.provider}/{spec.id} is unknown.",
             hint=f'Declare it: providers "{spec.provider}" {{ models "{spec.id}" {{ cost = {{ input = …, output = … }} }} }}',

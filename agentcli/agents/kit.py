@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from agentcli.agents.ledger import TreeLedger
 from agentcli.engine.approvals import Approvals
@@ -13,7 +16,7 @@ from agentcli.engine.control import ActiveModel, RunLimits
 from agentcli.engine.prompt import PromptFacts
 from agentcli.protocol.errors import ProviderError
 from agentcli.protocol.events import AnyEvent, PermissionMode
-from agentcli.protocol.models import Link, ModelRef, ModelSpec, ModelUse
+from agentcli.protocol.models import Cost, Link, ModelRef, ModelSpec, ModelUse
 from agentcli.protocol.tools import Tool
 from agentcli.providers.base import Provider
 from agentcli.providers.door import Door
@@ -63,6 +66,10 @@ class Kit:
     subagent_model: str = ""
     pins: dict[str, str] = field(default_factory=dict)
     """Worker name (or role, or agent) to model: a person's word for this run."""
+    price: Callable[[ModelSpec], Cost | None] = attrgetter("cost")
+    """What a model costs, also where its declaration does not say; None where nobody knows."""
+    context: Callable[[ModelSpec], int | None] = attrgetter("context")
+    """Tokens that a model takes, likewise."""
     redact: Callable[[str], str] = str
     """Takes the providers' keys out of what tools bring."""
 
@@ -76,7 +83,11 @@ class Kit:
 
     def ready(self, spec: ModelSpec, ref: ModelRef, use: ModelUse) -> ActiveModel:
         """As `activate`, for a choice that was made."""
-        return ActiveModel(spec, ref, use, self.connect(spec.provider), self.door(spec.provider))
+        return ActiveModel(spec, ref, use, self.connect(spec.provider), self.door(spec.provider), self.price)
+
+    def with_price(self, spec: ModelSpec) -> ModelSpec:
+        """The model with what is known of its price filled in."""
+        return spec if spec.cost is not None else structs.replace(spec, cost=self.price(spec))
 
     def mode(self) -> PermissionMode:
         return self.policy.mode

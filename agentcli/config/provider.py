@@ -51,7 +51,9 @@ class ProviderBlock:
         limit = self._value(("max_concurrent",), None)
         held = self.held.get(("script",))
         script = _path(self._text(held, environ), held, environ) if held else ""
-        return ProviderSpec(self.name, wire, url, key, headers, limit, self._quirks({}), remote, script)
+        return ProviderSpec(
+            self.name, wire, url, key, headers, max_concurrent=limit, quirks=self._quirks({}), remote=remote, script=script
+        )
 
     def secrets(self, environ: Mapping[str, str]) -> list[Secret]:
         """Its key, and the headers that are one by their name, where their variables are set."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agentcli.protocol.errors import AgentError, ProviderError
 from agentcli.protocol.messages import UserMessage
-from agentcli.protocol.models import ModelRef, ModelSpec, ModelUse, Usage
+from agentcli.protocol.models import Cost, ModelRef, ModelSpec, ModelUse, Usage
 from agentcli.providers.base import Provider
 from agentcli.providers.door import Door
 
@@ -84,6 +84,12 @@ class ActiveModel:
     provider: Provider
     door: Door = field(default_factory=Door, compare=False)
     """Shared by all that call the provider."""
+    price: Callable[[ModelSpec], Cost | None] | None = None
+    """Looks the price up where the model declares none; may take half a second at its first call. Safe to call from a thread."""
+
+    def cost(self) -> Cost | None:
+        """What a call costs now; None where it is unknown."""
+        return self.price(self.spec) if self.price and self.spec.cost is None else self.spec.cost
 
 
 class Models(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -85,13 +85,23 @@ class Call:
 
     async def _read(self) -> None:
         feed, show = self._merge.feed, self._show
+        pricing: Awaitable[object] | None = None
         async with aclosing(self.active.provider.stream(self.request)) as parts:
             async for part in parts:
                 if self._first is None:
                     self._first = time.monotonic()
                     self.alive()
+                    pricing = self._look_up_price()
                 feed(part)
                 show(part)
+        if pricing is not None:
+            await pricing
+
+    def _look_up_price(self) -> Awaitable[object] | None:
+        """While the answer comes: it may take a while, once, and the request must not wait for it."""
+        if self.active.spec.cost is not None or self.active.price is None:
+            return None
+        return asyncio.get_running_loop().run_in_executor(None, self.active.cost)
 
     def _show(self, part: StreamPart) -> None:
         match part:
@@ -119,7 +129,7 @@ class Call:
             message=with_unique_ids(merge.message(cut)),
             use=ModelUse(use.requested, use.resolved, use.source, merge.served),
             usage=merge.usage,
-            cost_usd=merge.usage.priced(self.active.spec.cost),
+            cost_usd=merge.usage.priced(self.active.cost()),
             duration_ms=round((now - self._began) * 1000),
             first_ms=round(((self._first or now) - self._began) * 1000),
             error=error,

@@ -31,13 +31,32 @@ class ModelRef(Struct, frozen=True):
         return f"{name}:{self.effort}" if self.effort else name
 
 
+class Tier(Struct, frozen=True, omit_defaults=True):
+    """The prices of a whole call whose prompt has more than `above` tokens. USD per million tokens, as in `Cost`."""
+
+    above: int
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+
+
 class Cost(Struct, frozen=True, omit_defaults=True):
-    """USD per million tokens. A cache price of None: cached tokens cost what input costs."""
+    """USD per million tokens. A cache price of None: cached tokens cost what input costs. `tiers`, lowest first, are for longer prompts."""
 
     input: float
     output: float
     cache_read: float | None = None
     cache_write: float | None = None
+    tiers: tuple[Tier, ...] = ()
+
+    def for_prompt(self, tokens: int) -> Cost | Tier:
+        """The prices of a call whose prompt has so many tokens."""
+        return next((tier for tier in reversed(self.tiers) if tokens > tier.above), self)
+
+
+FREE = Cost(0.0, 0.0)
+"""What runs on one's own machine."""
 
 
 class Quirks(Struct, frozen=True, omit_defaults=True):
@@ -131,6 +150,8 @@ class ProviderSpec(Struct, frozen=True, omit_defaults=True):
     base_url: str = ""
     api_key: Secret | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    key_header: str = ""
+    """The header in which the bare key goes; "": as the wire has it."""
     max_concurrent: int | None = None
     quirks: Quirks = Quirks()
     remote: bool = True
@@ -167,12 +188,13 @@ class Usage(Struct, frozen=True, omit_defaults=True):
         return self.prompt + self.output
 
     def priced(self, cost: Cost | None) -> float | None:
-        """USD, or None where the price is unknown and something was used."""
+        """USD of one call, or None where the price is unknown and something was used."""
         if cost is None:
             return None if self.total else 0.0
-        read = cost.input if cost.cache_read is None else cost.cache_read
-        write = cost.input if cost.cache_write is None else cost.cache_write
-        parts = (self.input, cost.input), (self.output, cost.output), (self.cache_read, read), (self.cache_write, write)
+        price = cost.for_prompt(self.prompt)
+        read = price.input if price.cache_read is None else price.cache_read
+        write = price.input if price.cache_write is None else price.cache_write
+        parts = (self.input, price.input), (self.output, price.output), (self.cache_read, read), (self.cache_write, write)
         return sum(tokens * price for tokens, price in parts) / 1_000_000
 
 

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from agentcli.protocol.errors import RequestRejected, StreamBroken, Unavailable, UnknownModel, UsageError
-from agentcli.protocol.models import SMALL, Cost, ModelSpec, ProviderSpec, Quirks
+from agentcli.protocol.models import FREE, SMALL, ModelSpec, ProviderSpec, Quirks
 from agentcli.protocol.secrets import Secret
 from agentcli.providers import weights
 from agentcli.providers.base import ModelRequest, StreamPart
@@ -61,7 +61,7 @@ def is_available() -> bool:
 def local_models() -> tuple[ModelSpec, ...]:
     """The models of the weights' catalogue, the default first; whether their weights are here is not looked at."""
     return tuple(
-        ModelSpec(PROVIDER, entry.name, "local", entry.title, context=CONTEXT, output=OUTPUT, cost=Cost(0.0, 0.0), profile=SMALL)
+        ModelSpec(PROVIDER, entry.name, "local", entry.title, context=CONTEXT, output=OUTPUT, cost=FREE, profile=SMALL)
         for entry in weights.CATALOGUE
     )
 

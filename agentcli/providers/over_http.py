@@ -68,7 +68,7 @@ class OverHttp(ABC, Generic[State]):
 
     def headers(self, body: dict[str, Any] | None) -> dict[str, str]:
         """All headers of a request, the declared ones winning; `body` None: a question that has none."""
-        name, before = self.key_header
+        name, before = (self.spec.key_header, "") if self.spec.key_header else self.key_header
         key = self._key()
         own = {name: f"{before}{key}"} if key else {}
         return {**own, **{name.lower(): value for name, value in self.spec.headers.items()}}

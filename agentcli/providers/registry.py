@@ -24,6 +24,8 @@ WIRES: Mapping[str, tuple[str, str]] = {
     "local": ("local", "LocalProvider"),
 }
 """Wire to module and class; a module is imported when its wire is first used."""
+THINKING = "thinking"
+"""What some write behind a human name, `Claude Sonnet 4.6 (Thinking)`: the model as it is, where it has levels of effort."""
 OVER_HTTP = frozenset({"openai-chat", "openai-responses", "anthropic", "gemini"})
 """The wires whose class takes shared clients."""
 
@@ -140,18 +142,21 @@ class Catalogue:
 
     def _by_human_name(self, name: str, asked: str) -> Resolved | None:
         folded = name.casefold()
-        exact = [spec for spec in self.models if spec.name and spec.name.casefold() == folded]
-        if exact:
+        if exact := self._called(folded):
             return _only([Resolved(spec, spec.ref()) for spec in exact], asked)
         base, effort = _split_effort(folded)
-        with_level = [
-            Resolved(spec, spec.ref(level))
-            for spec in self.models
-            if spec.name and spec.name.casefold() == base
-            for level in spec.effort
-            if level.casefold() == effort
-        ]
+        if effort == THINKING:
+            with_level = [Resolved(spec, spec.ref()) for spec in self._called(base) if spec.effort]
+        else:
+            with_level = [
+                Resolved(spec, spec.ref(level)) for spec in self._called(base) for level in spec.effort if level.casefold() == effort
+            ]
         return _only(with_level, asked) if with_level else None
+
+    def _called(self, folded: str) -> list[ModelSpec]:
+        """The models of a human name, in lower case; else those whose name says besides that they think."""
+        names = [(spec, spec.name.casefold()) for spec in self.models if spec.name]
+        return [spec for spec, name in names if name == folded] or [spec for spec, name in names if name == f"{folded} ({THINKING})"]
 
     def _by_bare_id(self, name: str, asked: str) -> Resolved | None:
         exact = [spec for spec in self.models if spec.id == name]

@@ -146,6 +146,8 @@ def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus) -> Kit:
         fallback_models=tuple(options.fallback_models),
         subagent_model=options.subagent_model or own,
         pins=dict(options.workers),
+        price=services.price,
+        context=services.context,
         redact=known_out(config.secrets(environment.PROVIDER_KEYS)),
     )
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from agentcli.config.load import Config
 from agentcli.config.values import Limits
 from agentcli.protocol.errors import ConfigError, UnknownModel, UsageError
-from agentcli.protocol.models import Link, ModelSpec, ProviderSpec
+from agentcli.protocol.models import FREE, Cost, Link, ModelSpec, ProviderSpec
 from agentcli.providers.base import Provider
 from agentcli.providers.clients import Clients
 from agentcli.providers.door import Door, DoorPolicy
-from agentcli.providers.presets import known_models, presets_from, with_known
+from agentcli.providers.presets import filled, is_own_server, known_models, presets_from, servers_from, with_known
+from agentcli.providers.prices import UNKNOWN, Known, Prices
 from agentcli.providers.registry import Catalogue, connect
+from agentcli.system import folders
 
 LOCAL = "local"
 NO_MODEL = (
@@ -31,6 +33,8 @@ class Services:
     environ: Mapping[str, str] = field(repr=False)
     catalogue: Catalogue = field(init=False)
     presets: dict[str, ProviderSpec] = field(init=False)
+    servers: dict[str, ProviderSpec] = field(init=False)
+    """Servers of one's own machine, which may run or not."""
     preset_default: str = field(init=False, default="")
     _connected: dict[str, Provider] = field(default_factory=dict)
     _doors: dict[str, Door] = field(default_factory=dict)
@@ -39,6 +43,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self._clients = Clients()
+        self._prices = Prices(folders.cache())
         found = presets_from(self.environ)
         declared = set(self.config.provider_names)
         self.presets = {spec.name: spec for spec, _, _ in found if spec.name not in declared}
@@ -47,9 +52,10 @@ class Services:
             if spec.name in self.presets:
                 models += known
                 self.preset_default = self.preset_default or (f"{spec.name}/{default}" if default else "")
+        self.servers = {name: spec for name, spec in servers_from(self.environ).items() if name not in declared}
         models += self._local_models()
         open_providers = {name: self.config.wire(name) for name in self.config.provider_names if not self.config.closed(name)}
-        open_providers |= {name: spec.wire for name, spec in self.presets.items()}
+        open_providers |= {name: spec.wire for name, spec in (self.presets | self.servers).items()}
         self.catalogue = Catalogue(models, aliases=self._local_names() | dict(self.config.aliases), open_providers=open_providers)
 
     def _declared_models(self, provider: str) -> tuple[ModelSpec, ...]:
@@ -77,8 +83,8 @@ class Services:
         if provider not in self._specs:
             if provider in self.config.provider_names:
                 self._specs[provider] = self.config.provider(provider)
-            elif provider in self.presets:
-                self._specs[provider] = self.presets[provider]
+            elif provider in self.presets or provider in self.servers:
+                self._specs[provider] = (self.presets | self.servers)[provider]
             elif provider == LOCAL:
                 self._specs[provider] = ProviderSpec(LOCAL, "local", remote=False)
             else:
@@ -92,7 +98,7 @@ class Services:
         except ConfigError as error:
             return False, error.line()
         if spec.api_key is None:
-            return (None if not spec.remote else False), ""
+            return (None if not spec.remote or provider in self.servers else False), ""
         return bool(spec.api_key), ""
 
     def connect(self, provider: str) -> Provider:
@@ -113,6 +119,23 @@ class Services:
         """A person asks again: providers that kept failing are tried at once."""
         for door in self._doors.values():
             door.knock()
+
+    def price(self, model: ModelSpec) -> Cost | None:
+        """USD per million tokens: as declared, else as known of the service at the provider's address; None where nobody knows."""
+        return model.cost or self._known(model).cost
+
+    def context(self, model: ModelSpec) -> int | None:
+        """Tokens that a model takes, likewise."""
+        return model.context or self._known(model).context
+
+    def _known(self, model: ModelSpec) -> Known:
+        try:
+            where = filled(self.spec(model.provider))
+        except (ConfigError, UnknownModel):
+            return UNKNOWN
+        if is_own_server(where):
+            return Known(FREE)
+        return self._prices.known(model.sent_as or model.id, where.base_url)
 
     def is_remote(self, provider: str) -> bool:
         return self.spec(provider).remote

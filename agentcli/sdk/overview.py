@@ -51,8 +51,8 @@ def model_rows(agent: AsyncAgent, query: str = "") -> list[ModelRow]:
         is_default = default is not None and (default.provider, default.id) == (spec.provider, spec.id)
         rows.append(
             ModelRow(
-                f"{spec.provider}/{spec.id}", spec.name, spec.wire, spec.context, spec.cost, spec.tool_call or spec.profile.name == "small",
-                spec.effort, key, is_default, problem,
+                f"{spec.provider}/{spec.id}", spec.name, spec.wire, services.context(spec), services.price(spec),
+                spec.tool_call or spec.profile.name == "small", spec.effort, key, is_default, problem,
             )
         )  # fmt: skip
     return rows

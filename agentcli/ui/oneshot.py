@@ -20,6 +20,7 @@ from agentcli.sdk.session import AsyncSession
 from agentcli.sdk.terminal import terminal
 from agentcli.sdk.wanted import Wanted
 from agentcli.ui.look import look_of
+from agentcli.ui.lookups import limits_in, price_in
 from agentcli.ui.printing import OutputFormat, Sink, make_sink
 from agentcli.ui.progress import Verbosity
 from agentcli.ui.stdin import read_messages, read_prompt
@@ -125,6 +126,7 @@ async def _converse(shot: OneShot, sink: Sink, stop: Stop) -> None:
             options["output_schema"] = read_schema(shot.json_schema)
         session = opened_session(agent, shot.cwd, Wanted(**options))
         stop.session = session
+        sink.look_up(price_in(session), limits_in(session))
         session.listen(_feeding(sink, session))
         for notice in prompt.notices:
             session.start()

@@ -7,8 +7,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agentcli.protocol.errors import AgentError, UsageError
-from agentcli.protocol.models import Usage
+from agentcli.protocol.errors import UsageError
 from agentcli.ui.approve import Choice, Option
 from agentcli.ui.face import PlainWanted
 from agentcli.ui.state import Screen
@@ -134,9 +133,11 @@ def _past(repl: Repl, options: dict[str, Any]) -> tuple[Envelope, ...]:
 def show_session(repl: Repl, session: AsyncSession, past: tuple[Envelope, ...]) -> None:
     """Makes it the one on the screen: what was said before in short, then whatever comes."""
     from agentcli.sdk.programs import git_branch
+    from agentcli.ui.lookups import limits_in, price_in
 
     repl.session = session
-    repl.state = Screen(price=_price(session), limit=_limit(session))
+    limits = limits_in(session)
+    repl.state = Screen(price=price_in(session), limit=lambda model: limits(model)[0])
     for envelope in past:
         repl.state.feed(envelope)
     repl.out += _recent(repl.state.take())
@@ -156,23 +157,3 @@ def _recent(items: list[Any]) -> list[Any]:
     left = len(starts) - SHOWN_TURNS
     told = Told(([("dim", f"({left} earlier turns are not printed again)")],))
     return [told, *items[starts[-SHOWN_TURNS] :]]
-
-
-def _price(session: AsyncSession) -> Any:
-    def price(model: str, usage: Usage) -> float | None:
-        try:
-            return usage.priced(session.kit.catalogue.resolve(model).spec.cost)
-        except AgentError:
-            return None
-
-    return price
-
-
-def _limit(session: AsyncSession) -> Any:
-    def limit(model: str) -> int | None:
-        try:
-            return session.kit.catalogue.resolve(model).spec.context
-        except AgentError:
-            return None
-
-    return limit

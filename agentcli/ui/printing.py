@@ -19,6 +19,7 @@ from agentcli.ui.output import LastMessage, Output
 from agentcli.ui.progress import Progress, Verbosity
 from agentcli.ui.result import Limits, result_of
 from agentcli.ui.stream_json import StreamJson, line_uuid
+from agentcli.ui.workers import Price
 
 OutputFormat = Literal["text", "json", "stream-json"]
 
@@ -70,6 +71,7 @@ class Sink(ABC):
         self._out = out
         self._last = last
         self.progress = progress
+        self._limits: Limits = no_limits
         self._ending: Ending | None = None
 
     @property
@@ -99,6 +101,11 @@ class Sink(ABC):
         self._ending = self._heard(ending, told=failure is not None)
         self.progress.end(self._ending)
         return self._ending.exit_code
+
+    def look_up(self, price: Price, limits: Limits) -> None:
+        """What a session's catalogue knows of its models, once there is a session."""
+        self.progress.price = price
+        self._limits = limits
 
     def download(self, download: Any) -> None:
         """Shows how far a download is, a `progress.Download`."""

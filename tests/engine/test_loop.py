@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from pydantic import BaseModel
 from support.loops import SPEC, Stage, active, stage
 
 from agentcli.engine.approvals import Approvals
-from agentcli.engine.control import ActiveModel, Free, RunLimits
+from agentcli.engine.control import ActiveModel, FixedModel, Free, RunLimits
 from agentcli.engine.history import INTERRUPTED, fold
 from agentcli.protocol.commands import Answer
 from agentcli.protocol.errors import BudgetLimit, ProviderError
@@ -35,7 +37,7 @@ from agentcli.protocol.messages import (
     UserMessage,
     user_text,
 )
-from agentcli.protocol.models import ModelSpec, Usage
+from agentcli.protocol.models import Cost, ModelSpec, Usage
 from agentcli.protocol.tools import Access, Tool, ToolContext, ToolOutcome, said
 from agentcli.providers.scripted import ScriptedProvider
 
@@ -87,6 +89,20 @@ def test_a_turn_with_tool_calls_goes_on_until_the_model_answers(tmp_path: Path) 
     assert [type(part).__name__ for part in made.loop.history] == ["UserMessage", "AssistantMessage", "ToolMessage", "AssistantMessage"]
     assert "".join(event.text for event in made.of(TextDelta)) == "Looking.It says one."
     assert fold(made.envelopes()) == made.loop.history
+
+
+def test_a_price_that_must_be_looked_up_is_looked_up_while_the_answer_comes_and_not_before(tmp_path: Path) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def price(_: ModelSpec) -> Cost:
+        seen.append((bool(made.of(TextDelta) or provider.requests), threading.current_thread() is threading.main_thread()))
+        return Cost(3.0, 4.0)
+
+    spec = ModelSpec("demo", "unpriced", "scripted")
+    provider = ScriptedProvider(["Done."], "demo")
+    made = stage(tmp_path, [], models=FixedModel(replace(active(provider, spec), price=price)))
+    assert ask(made).cost_usd == pytest.approx((10 * 3.0 + 5 * 4.0) / 1e6)
+    assert seen[0] == (True, False)
 
 
 def test_each_call_of_an_answer_ends_once_and_results_come_in_order(tmp_path: Path) -> None:

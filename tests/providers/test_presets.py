@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import datetime
-
 import msgspec
 import pytest
 
 from agentcli.protocol.models import Cost, ModelSpec, ProviderSpec, Quirks
 from agentcli.protocol.secrets import Secret
-from agentcli.providers.presets import Service, filled, key_hint, known_models, own_servers, presets_from, services, with_known
+from agentcli.providers.presets import (
+    Service,
+    filled,
+    is_own_server,
+    key_hint,
+    known_models,
+    own_servers,
+    presets_from,
+    servers_from,
+    services,
+    with_known,
+)
 from agentcli.providers.registry import Catalogue
 
 KEY = "sk-canary-0123456789"
@@ -57,7 +66,8 @@ def test_of_two_variables_for_one_service_the_first_counts() -> None:
 def test_azure_is_ready_with_its_address_and_knows_no_models() -> None:
     assert presets_from({"AZURE_OPENAI_API_KEY": KEY}) == []
     (preset,) = presets_from({"AZURE_OPENAI_API_KEY": KEY, "AZURE_OPENAI_ENDPOINT": "https://mine.openai.azure.com/"})
-    assert preset == (ProviderSpec("azure", "openai-responses", "https://mine.openai.azure.com/openai/v1", Secret(KEY)), (), "")
+    spec = ProviderSpec("azure", "openai-responses", "https://mine.openai.azure.com/openai/v1", Secret(KEY), key_header="api-key")
+    assert preset == (spec, (), "")
 
 
 @pytest.mark.parametrize(("key", "wire"), [("OPENAI", "openai-chat"), ("ANTHROPIC", "anthropic"), ("GEMINI", "gemini")])
@@ -66,34 +76,15 @@ def test_at_an_address_of_ones_own_openai_is_taken_for_a_compatible_server(key: 
     assert (preset.provider.wire, preset.models) == (wire, ())
 
 
-@pytest.mark.parametrize(
-    ("day", "flash", "argon"),
-    [
-        (datetime.date(2026, 11, 30), Cost(0.75, 3.75, 0.075), Cost(2, 10, 0.1)),
-        (datetime.date(2026, 12, 31), Cost(0.75, 3.75, 0.075), Cost(4, 20, 0.2)),
-        (datetime.date(2027, 1, 1), Cost(1.5, 7.5, 0.15), Cost(4, 20, 0.2)),
-    ],
-)
-def test_an_introductory_price_ends_on_its_day(day: datetime.date, flash: Cost, argon: Cost, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Day(datetime.date):
-        @classmethod
-        def today(cls) -> datetime.date:  # type: ignore[override]
-            return day
-
-    monkeypatch.setattr(datetime, "date", Day)
-    costs = {model.id: model.cost for model in known_models("google")}
-    assert (costs["gemini-3.8-flash"], costs["gemini-4-argon"]) == (flash, argon)
-
-
 def test_a_declared_model_gets_what_is_known_of_it_and_keeps_what_it_says() -> None:
     known = next(model for model in known_models("anthropic") if model.id == "claude-haiku-4-5")
     declared = ModelSpec("anthropic", "claude-haiku-4-5", "anthropic", name="Mine", context=50_000, cost=Cost(9, 9))
     assert with_known(declared) == msgspec.structs.replace(declared, effort=known.effort, output=known.output, quirks=known.quirks)
     renamed = ModelSpec("anthropic", "small", "anthropic", sent_as="claude-haiku-4-5")
-    assert with_known(renamed).cost == known.cost
+    assert with_known(renamed).context == known.context
     assert with_known(ModelSpec("anthropic", "new")) == ModelSpec("anthropic", "new")
     over_chat = with_known(ModelSpec("openai", "gpt-6-astra"))
-    assert (over_chat.quirks, over_chat.cost) == (None, Cost(10, 50, 1, 12.5))
+    assert (over_chat.quirks, over_chat.context) == (None, 1_050_000)
     scripted = ModelSpec("openai", "gpt-6-astra", "scripted")
     assert with_known(scripted) == scripted
 
@@ -137,6 +128,30 @@ def test_servers_of_ones_own_machine_are_known_by_name_and_never_taken_by_themse
         assert spec.base_url.startswith("http://127.0.0.1:")
         assert not spec.remote
     assert not names & {preset.provider.name for preset in presets_from({service.key: KEY for service in services()})}
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "remote"),
+    [
+        ({}, "http://127.0.0.1:11434/v1", False),
+        ({"OLLAMA_HOST": "0.0.0.0"}, "http://127.0.0.1:11434/v1", False),
+        ({"OLLAMA_HOST": ":9999"}, "http://127.0.0.1:9999/v1", False),
+        ({"OLLAMA_HOST": "box:1234"}, "http://box:1234/v1", True),
+        ({"OLLAMA_HOST": "https://box.example"}, "https://box.example:11434/v1", True),
+        ({"OLLAMA_HOST": "box", "OLLAMA_BASE_URL": "http://[::1]:5/v1/"}, "http://[::1]:5/v1", False),
+    ],
+)
+def test_a_server_of_ones_own_is_where_its_variable_says(environ: dict[str, str], url: str, remote: bool) -> None:
+    spec = servers_from(environ)["ollama"]
+    assert (spec.base_url, spec.remote, spec.api_key) == (url, remote, None)
+    assert is_own_server(spec) is not remote
+
+
+def test_a_server_of_ones_own_may_have_a_key_and_needs_none() -> None:
+    assert servers_from({"VLLM_API_KEY": KEY})["vllm"].api_key == Secret(KEY)
+    assert servers_from({"LLAMA_CPP_BASE_URL": "http://localhost:1/v1"})["llama.cpp"] == ProviderSpec(
+        "llama.cpp", base_url="http://localhost:1/v1", remote=False
+    )
 
 
 def test_a_declared_provider_gets_what_is_known_and_keeps_what_it_says() -> None:

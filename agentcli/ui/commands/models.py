@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -45,14 +46,12 @@ def _workers(repl: Repl) -> list[str]:
 
 
 def _complete(repl: Repl, words: Sequence[str]) -> Iterable[tuple[str, str]]:
-    from agentcli.sdk.overview import model_rows
-
     if not repl.opened.is_set() or len(words) > 1:
         return
-    for row in model_rows(repl.agent):
-        yield row.id, row.name
-        for level in row.effort:
-            yield f"{row.id}:{level}", f"{row.name}, {level} effort"
+    for spec in repl.session.kit.catalogue.models:
+        yield f"{spec.provider}/{spec.id}", spec.name
+        for level in spec.effort:
+            yield f"{spec.provider}/{spec.id}:{level}", f"{spec.name}, {level} effort"
     yield from repl.session.kit.catalogue.aliases.items()
     if not words:
         yield SUBAGENTS, "the default of all workers"
@@ -102,7 +101,8 @@ def _levels(repl: Repl) -> tuple[str, ...]:
 async def _pick(repl: Repl, asked: Asked) -> Asked | None:
     """From the list; then for how long."""
     whose = {"": "this session", SUBAGENTS: "all workers"}.get(asked.worker, f"the worker {asked.worker}")
-    picked = await repl.ask(Picker(f"Model of {whose}", _rows(repl), head=HEAD, at=_current(repl)))
+    rows = await asyncio.to_thread(_rows, repl)  # prices may have to be looked up
+    picked = await repl.ask(Picker(f"Model of {whose}", rows, head=HEAD, at=_current(repl, rows)))
     if not isinstance(picked, Picked):
         return None
     name = f"{picked.value}:{picked.variant}" if picked.variant else picked.value
@@ -126,9 +126,9 @@ def _rows(repl: Repl) -> list[Row]:
     return rows
 
 
-def _current(repl: Repl) -> int:
+def _current(repl: Repl, rows: Sequence[Row]) -> int:
     active = repl.session.tree.main.model.active.ref
-    ids = [row.value for row in _rows(repl)]
+    ids = [row.value for row in rows]
     name = f"{active.provider}/{active.id}"
     return ids.index(name) if name in ids else 0
 
@@ -197,6 +197,7 @@ def _price_lines(repl: Repl, name: str) -> list[Line]:
     used = repl.state.context_tokens
     if not used:
         return []
-    cost = repl.session.kit.catalogue.resolve(name).spec.cost
-    price = f", {money(used * cost.input / 1_000_000)}" if cost else ", price unknown"
+    kit = repl.session.kit
+    cost = kit.price(kit.catalogue.resolve(name).spec)
+    price = f", {money(used * cost.for_prompt(used).input / 1_000_000)}" if cost else ", price unknown"
     return [[("dim", f"  The cache is lost: the next call reads about {tokens(used).removesuffix(' tok')} tokens anew{price}.")]]
