@@ -56,16 +56,14 @@ class Ask:
             made = await self._attempt(active, make, attempt, heard)
             if isinstance(made, Reply) and made.error is None:
                 return made
-            error = made.error() if isinstance(made, Shut) else made.error
-            assert error is not None
             wait = self._wait_for(active, made, attempt, waited)
-            if wait is None:
-                active = self._fall_back(active, error)
+            if isinstance(wait, ProviderError):
+                active = self._fall_back(active, wait)
                 attempt, waited = 1, 0.0
             elif isinstance(made, Shut):
                 waited += await self._stand(active.door, made, attempt - 1)
             else:
-                await self._pause(error, wait, attempt)
+                await self._pause(_error_of(made), wait, attempt)
                 attempt += 1
 
     async def _attempt(self, active: ActiveModel, make: MakeRequest, attempt: int, heard: Heard) -> Reply | Shut:
@@ -122,16 +120,17 @@ class Ask:
 
     # --- between attempts ---
 
-    def _wait_for(self, active: ActiveModel, made: Reply | Shut, attempt: int, waited: float) -> float | None:
-        """Seconds until the next attempt on this model; None where it is given up."""
+    def _wait_for(self, active: ActiveModel, made: Reply | Shut, attempt: int, waited: float) -> float | ProviderError:
+        """Seconds until the next attempt on this model, or why it is given up."""
+        if isinstance(made, Reply):
+            error = _error_of(made)
+            if not error.retryable or attempt > self.limits.retries:
+                return error
         shut = made if isinstance(made, Shut) else active.door.shut(active.spec.id)
         if shut is not None and waited + shut.wait_s > self._patience(active, shut, attempt):
-            return None
+            return shut.error()
         if isinstance(made, Shut):
             return made.wait_s
-        error = made.error
-        if error is None or not error.retryable or attempt > self.limits.retries:
-            return None
         return max(delay_before(attempt, error.retry_after, self.limits, random.random()), shut.wait_s if shut else 0.0)
 
     def _patience(self, active: ActiveModel, shut: Shut, attempt: int) -> float:
@@ -168,6 +167,11 @@ class Ask:
         self.fallbacks.append(str(other.ref))
         self.emit(FellBack(left=str(active.ref), model=other.use, failure=failure_of(error)))
         return other
+
+
+def _error_of(reply: Reply) -> ProviderError:
+    assert reply.error is not None
+    return reply.error
 
 
 def _unheard(_: object) -> None:

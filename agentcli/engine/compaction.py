@@ -67,7 +67,7 @@ class Compaction:
         self._make = make
         self._scale = 1.0
         self._last: tuple[int, str] = (-AGAIN_AFTER, "")
-        """How many messages the history had after it was last tried, and for which model."""
+        """How many messages the history had when it was last tried with too little gain, and for which model."""
 
     async def answer(self, ask: Ask, once: Callable[[], Awaitable[Reply]]) -> Reply:
         """The answer to a request that fits, as far as that can be had.
@@ -118,7 +118,8 @@ class Compaction:
             pass  # nothing could be left out: the service may take it all the same
         except ProviderError as error:
             ask.emit(Notice(level="warning", text=f"the history could not be compacted: {error.message}"))
-        self._last = (len(self._history), str(ask.models.current().ref))
+        if self._tokens(active) > share * room:
+            self._last = (len(self._history), str(active.ref))
 
     async def _after(self, ask: Ask, error: ContextOverflow, room: int) -> None:
         try:

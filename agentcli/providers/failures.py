@@ -36,7 +36,8 @@ SHORTEST_SECRET = 6
 OVERFLOW = (
     r"context[_ ]length|context[_ ]window|context size|maximum context|prompt is too long|too many (?:input )?tokens|input is too long"
     r"|exceed context limit|input token count|reduce the length of the (?:messages|prompt)"
-    r"|exceed(?:s|ed)? the (?:model'?s )?maximum (?:number of )?(?:input )?tokens"
+    r"|exceed(?:s|ed)? the (?:model'?s )?maximum (?:number of )?(?:input )?tokens|maximum prompt length|model token limit|token limit exceeded"
+    r"|range of input length should be|token count of \d+ exceeds the limit"
 )
 WRONG_KEY = r"api_key_invalid|api key not valid|api key expired"
 """Google answers a wrong key with 400."""

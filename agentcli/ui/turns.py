@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentcli.protocol.commands import Inject, Interrupt
-from agentcli.protocol.errors import AgentError
+from agentcli.protocol.errors import AgentError, Interrupted
 from agentcli.protocol.messages import user_text
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Turns:
 
     def _failed(self, turn: asyncio.Task[Any]) -> bool:
         """Whether a turn ended badly; tells why where no event did."""
-        if turn.cancelled():
+        if turn.cancelled() or isinstance(turn.exception(), Interrupted):
             self._repl.remark("interrupted.", "warning")
             return True
         error = turn.exception()

@@ -213,3 +213,25 @@ def test_a_fallback_model_answers_where_the_first_stays_unavailable_and_the_resu
     assert ran.result["model"]["resolved"] == "test/other"
     assert {name: model["calls"] for name, model in ran.result["modelUsage"].items()} == {"test/m": 2, "test/other": 1}
     assert "test/m is given up" in ran.err
+
+
+def crowded(request: Any) -> Any:
+    """A service that takes no more than 55 kB, and sums up what it is asked to."""
+    if "memory of a coding agent" in request.raw.decode():
+        return Answer("The person said long things.")
+    return failed(400, "too long", code="context_length_exceeded") if len(request.raw) > 55_000 else Answer("Heard.")
+
+
+def test_a_conversation_that_gets_too_long_is_compacted_told_in_one_line_and_resumed_as_it_then_is(place: Place) -> None:
+    with Server(always=crowded) as server:
+        for number in range(3):
+            ran = place.ask(server, "-p", *(["-c"] if number else []), f"turn {number} " + "word " * 3_000, "--output-format", "stream-json")
+        before = len(server.requests)
+        again = place.ask(server, "-p", "-c", "and now?")
+    (told,) = [line for line in ran.lines if line.get("subtype") == "compact_boundary"]
+    assert told["compact_metadata"]["trigger"] == "auto"
+    assert told["compact_metadata"]["post_tokens"] < told["compact_metadata"]["pre_tokens"]
+    assert "history compacted from" in ran.err
+    assert (ran.code, ran.result["result"], ran.result["modelUsage"]["test/m"]["calls"]) == (0, "Heard.", 3), "refused, summed up, answered"
+    assert (again.code, again.out, len(server.requests)) == (0, "Heard.\n", before + 1)
+    assert all(text in server.requests[-1].raw.decode() for text in ("The person said long things.", "turn 0", "and now?"))

@@ -110,6 +110,12 @@ def test_the_line_names_provider_status_words_and_next_step() -> None:
         "the request exceeds the available context size. try increasing the context size or enable context shift",
         "Input is too long for requested model.",
         "Your input exceeds the context window of this model.",
+        "input length and `max_tokens` exceed context limit: 199759 + 8192 > 200000, decrease input length or `max_tokens` and try again",
+        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+        "The number of tokens to keep from the initial prompt is greater than the context length.",
+        "Invalid request: Your request exceeded model token limit: 262144",
+        "Range of input length should be [1, 98304]",
+        "prompt token count of 140000 exceeds the limit of 128000",
     ],
 )
 def test_a_conversation_that_no_longer_fits_is_known_by_the_words_of_many_services(words: str) -> None:
