@@ -28,7 +28,7 @@ from agentcli.sdk.terminal import terminal
 from agentcli.ui.approve import Approval
 from agentcli.ui.face import Told
 from agentcli.ui.floor import Floor
-from agentcli.ui.inline import SYNC_BEGIN, SYNC_END, InlineApplication, inline_output, reflows
+from agentcli.ui.inline import SYNC_BEGIN, SYNC_END, InlineApplication, inline_output, reflows, rest_of
 from agentcli.ui.keys import bindings
 from agentcli.ui.lines import Line
 from agentcli.ui.look import look_of
@@ -104,6 +104,8 @@ class InlineScreen:
         # A key that closes a list and the next one may come in one read: the focus must follow at once.
         app.key_processor.before_key_press += lambda _: self._sync_focus()
         app.reflow = reflow
+        app.rest_s = rest_of()
+        app.rested = self.show
         app.timeoutlen = 0.1
         app.ttimeoutlen = 0.05
         return app
@@ -181,7 +183,9 @@ class InlineScreen:
         return repl.busy or repl.shell is not None or repl.quit_armed or repl.overlay is not None or bool(self._note[0]) or bool(repl.opening)
 
     def show(self) -> None:
-        """Finished lines above, the rest redrawn, in one write."""
+        """Finished lines above, the rest redrawn, in one write. Later, where the terminal changes its width just now."""
+        if self.app.resting:
+            return
         self._print_long_question()
         self._stale = True
         lines = self._finished()

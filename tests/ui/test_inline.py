@@ -44,8 +44,10 @@ def test_styles_that_nothing_is_drawn_in_are_left_out() -> None:
 def screen_of(*rows: str) -> Screen:
     screen = Screen()
     for number, text in enumerate(rows):
-        for column, char in enumerate(text):
-            screen.data_buffer[number][column] = Char(char)
+        column = 0
+        for char in text:
+            cell = screen.data_buffer[number][column] = Char(char)
+            column += cell.width
     return screen
 
 
@@ -60,6 +62,12 @@ def screen_of(*rows: str) -> Screen:
 )
 def test_rows_that_a_narrower_terminal_wraps_count_as_often_as_they_are_wrapped(cursor: Point, columns: int, position: Point) -> None:
     assert wrapped_position(screen_of("x" * 80, "y" * 50, "› "), cursor, columns) == position
+
+
+def test_a_wide_character_that_does_not_fit_at_the_edge_is_wrapped_whole() -> None:
+    assert wrapped_position(screen_of("模" * 20, "› "), Point(2, 1), 20) == Point(2, 2)
+    assert wrapped_position(screen_of("模" * 20, "› "), Point(2, 1), 19) == Point(2, 3)
+    assert wrapped_position(screen_of("a" + "模" * 10), Point(20, 0), 12) == Point(9, 1)
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,11 @@ def test_a_resize_in_the_middle_of_a_stream_loses_nothing_and_prints_nothing_twi
     terminal = session([{"text": paragraphs, "delay_s": 0.03}], columns=100)
     terminal.enter("talk")
     terminal.see("First paragraph, done.", "word5 ")
-    terminal.resize(60, 30)
-    terminal.see("word20 ")
-    terminal.resize(120, 30)
+    terminal.resize(40, 30)
+    terminal.see("word15 ")
+    terminal.resize(300, 30)
+    terminal.see("word30 ")
+    terminal.resize(80, 30)
     terminal.see("Last paragraph.")
     terminal.ready()
     everything = terminal.everything
@@ -145,20 +147,22 @@ def test_a_resize_in_the_middle_of_a_stream_loses_nothing_and_prints_nothing_twi
 def test_a_terminal_that_wraps_lines_anew_is_redrawn_without_remains(session: Open, tmp_path: Path, own_home: Path) -> None:
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed: nothing here wraps lines anew")
-    words = [f"word{number} " for number in range(40)]
-    script = [{"text": ["A paragraph that is done.\n\n", *words], "delay_s": 0.03}, REST]
+    words = [f"word{number} " + ("\n\n" if number % 20 == 19 else "") for number in range(80)]
+    script = [{"text": ["A paragraph that is done.\n\n", *words], "delay_s": 0.02}, REST]
     config = workplace(tmp_path, script)
     with Tmux(" ".join(agentcli("--config", str(config))), tmp_path / "project", columns=100, rows=24) as tmux:
         tmux.see(READY)
         tmux.keys("talk", "Enter")
         tmux.see("word9 ")
-        tmux.run("resize-window", "-t", "0", "-x", "50", "-y", "24")
-        tmux.see("word20")
-        tmux.run("resize-window", "-t", "0", "-x", "110", "-y", "18")
-        tmux.see("word39", READY)
-        everything = tmux.text("-S", "-")
-    for text in ("> talk", "A paragraph that is done.", "word0 ", "word39", "1 turn", READY):
+        for columns, rows in ((50, 24), (300, 24), (40, 30), (200, 24), (60, 26), (110, 24)):
+            tmux.run("resize-window", "-t", "0", "-x", str(columns), "-y", str(rows))
+            time.sleep(0.1)  # a hand that drags an edge: faster than tmux tells of it
+        tmux.see("word79", READY)
+        everything = tmux.text("-J", "-S", "-")
+    assert re.findall(r"word\d+", everything) == [f"word{number}" for number in range(80)], everything
+    for text in ("> talk", "A paragraph that is done.", "1 turn", READY):
         assert everything.count(text) == 1, f"{text!r} stands {everything.count(text)} times in:\n{everything}"
+    assert "starting" not in everything
 
 
 def test_forty_columns_hold_a_question_a_list_and_an_answer(session: Open) -> None:
