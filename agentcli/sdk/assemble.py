@@ -25,7 +25,7 @@ from agentcli.engine.gate import Gate
 from agentcli.engine.history import fold
 from agentcli.engine.loop import Setup
 from agentcli.engine.prompt import PromptFacts, build, find_instructions
-from agentcli.protocol.errors import UsageError
+from agentcli.protocol.errors import AgentError, UsageError
 from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, Notice, PermissionMode, SessionStarted
 from agentcli.protocol.messages import Message
 from agentcli.protocol.models import ModelRef, ModelSpec
@@ -142,7 +142,7 @@ def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus) -> Kit:
         scratch=scratch,
         child_env=environment.child_env(config.key_variables),
         facts=_facts(agent, options, cwd, roots),
-        remember_rule=_remembering(cwd) if agent.origin.person else None,
+        remember_rule=_remembering(cwd, bus) if agent.origin.person else None,
         fallback_models=tuple(options.fallback_models),
         subagent_model=options.subagent_model or own,
         pins=dict(options.workers),
@@ -159,12 +159,15 @@ def _existing(folder: Path) -> Path:
     return found
 
 
-def _remembering(cwd: Path) -> Callable[[str], None]:
-    """What a person always allows is saved for the folder they said it in. Raises ConfigError and StorageError."""
+def _remembering(cwd: Path, bus: Bus) -> Callable[[str], None]:
+    """What a person always allows is saved for the folder they said it in; where it cannot be, they are told, and it holds for the session."""
 
     def remember(text: str) -> None:
-        for rule in parse_rules(text):
-            save_rule(folders.config(), "allow", rule.text, cwd)
+        try:
+            for rule in parse_rules(text):
+                save_rule(folders.config(), "allow", rule.text, cwd)
+        except AgentError as error:
+            bus.publish(MAIN, Notice(level="warning", text=f"allowed, but not saved for later: {error.line()}"))
 
     return remember
 

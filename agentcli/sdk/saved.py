@@ -13,12 +13,25 @@ ASKED = "asked"
 """A folder of empty files, one for each thing that is asked once."""
 
 
+def settings_file() -> Path:
+    """Where choices are saved: default models, rules that always hold."""
+    from agentcli.config import settings
+
+    return folders.config() / settings.FILE
+
+
+def shown_path(path: Path) -> str:
+    """A path as a person reads it, their home being `~`."""
+    home = Path(environment.get("HOME") or "/nowhere")
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
 def save_default_model(name: str | None) -> Path:
     """Makes a model the person's default from now on, None forgets it; gives the file. Raises ConfigError and StorageError."""
     from agentcli.config import settings
 
     settings.save_default_model(folders.config(), name)
-    return folders.config() / settings.FILE
+    return settings_file()
 
 
 def save_subagent_model(name: str | None) -> Path:
@@ -26,7 +39,7 @@ def save_subagent_model(name: str | None) -> Path:
     from agentcli.config import settings
 
     settings.save_subagent_model(folders.config(), name)
-    return folders.config() / settings.FILE
+    return settings_file()
 
 
 def history_file() -> Path | None:

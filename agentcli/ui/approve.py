@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from agentcli.protocol.commands import Answer
 from agentcli.protocol.events import Decision
-from agentcli.protocol.text import clean, visible
+from agentcli.protocol.text import clean, one_line, visible
 from agentcli.ui.items import Waiting
 from agentcli.ui.lines import Line, Piece, cut, worded, wrapped
 
@@ -46,6 +46,12 @@ class Choice:
     @property
     def answered(self) -> bool:
         return self.answer.done()
+
+    def reads(self, letter: str) -> bool:
+        return any(letter.casefold() == option.key for option in self.options)
+
+    def hasty(self, letter: str) -> bool:
+        return True
 
     def press(self, key: str, text: str = "") -> None:
         if key in ("escape", "c-c", "c-d"):
@@ -87,7 +93,8 @@ class Choice:
 class Approval:
     """One open question before a person; `behind` says how many more wait, `send` takes the answer.
 
-    y once, s this session, a always (where there is a rule), n no, then a reason that may be empty; Esc no without one.
+    y once, s this session, a always (where there is a rule), which shows what is saved and where and takes Enter; n no, then a reason that may be
+    empty; Esc no without one.
     """
 
     asked: Waiting
@@ -95,6 +102,10 @@ class Approval:
     send: Callable[[Answer], None]
     reason: str | None = None
     """What was typed of the reason for a no; None while nobody said no."""
+    saved_in: str = ""
+    """The file that keeps what is always allowed."""
+    saving: bool = False
+    """Whether the rule is shown that would be saved."""
     blocks_prompt: bool = False
     answered: bool = False
     printed: bool = False
@@ -102,16 +113,24 @@ class Approval:
 
     # --- keys ---
 
+    def reads(self, letter: str) -> bool:
+        return self.reason is not None or letter.casefold() in ("sa" if self.saving else "ysna1")
+
+    def hasty(self, letter: str) -> bool:
+        return self.reason is None and letter.casefold() in "ysa1"
+
     def press(self, key: str, text: str = "") -> None:
         if self.reason is not None:
             return self._press_reason(key, text)
+        if self.saving:
+            return self._press_saving(key, text)
         match key, text.casefold():
             case ("text", "y") | ("text", "1"):
                 self._end("once")
             case "text", "s":
                 self._end("session")
             case "text", "a" if self.asked.rule:
-                self._end("always")
+                self.saving = True
             case "text", "n":
                 self.reason = ""
             case "escape", _:
@@ -119,6 +138,17 @@ class Approval:
             case _:
                 return None
         return None
+
+    def _press_saving(self, key: str, text: str) -> None:
+        match key, text.casefold():
+            case ("enter", _) | ("text", "a"):
+                self._end("always")
+            case "text", "s":
+                self._end("session")
+            case "escape", _:
+                self.saving = False
+            case _:
+                return
 
     def _press_reason(self, key: str, text: str) -> None:
         assert self.reason is not None
@@ -184,15 +214,19 @@ class Approval:
         ]
 
     def _title(self, width: int) -> Line:
+        if self.saving:
+            return cut([("title", "Always allow this in this folder?")], width)
         behind = self.behind()
         who = f"{visible(self.asked.who)} asks" if self.asked.who else "May it"
-        what = f": {self.asked.tool}" if self.asked.who else f" run {self.asked.tool}?"
+        what = f": {self.asked.tool}" if self.asked.who else f" {_deed(self.asked)}?"
         more = f"   ({behind} more {'waits' if behind == 1 else 'wait'})" if behind else ""
         return cut([("title", f"{who}{what}"), ("dim", more)], width)
 
     def _about(self, width: int) -> list[Line]:
         out: list[Line] = []
         facts = [("touches", ", ".join(self.asked.touches)), ("why", self.asked.reason if self.asked.reason != self.asked.detail else "")]
+        if self.saving:
+            facts = [("rule", self.asked.rule), ("saved in", self.saved_in)]
         for name, value in facts:
             rows = worded(clean(visible(value), keep_newlines=False), max(10, width - 11)) if value else []
             out += [[("dim", f"  {name if not at else '':<8} "), ("", row)] for at, row in enumerate(rows[:4])]
@@ -202,6 +236,9 @@ class Approval:
         if self.reason is not None:
             shown: Line = [("key", "  no, because: "), ("typed", self.reason[-max(10, width - 20) :]), ("cursor", " ")]
             return [cut(shown, width), [("dim", "  Enter says no (a reason is optional) · Esc back")]]
+        if self.saving:
+            meant = (("Enter", " save and allow"), ("s", " this session only"), ("Esc", " back"))
+            return _flowed([[("key", key), ("dim", words)] for key, words in meant], width)
         keys: list[Line] = [[("key", "y"), ("dim", " once")], [("key", "s"), ("dim", " this session")]]
         if self.asked.rule:
             keys.append([("key", "a"), ("dim", f" always: {visible(self.asked.rule)}")])
@@ -217,6 +254,11 @@ def _flowed(parts: list[Line], width: int) -> list[Line]:
     if sum(len(text) for _, text in joined) <= width:
         return [joined]
     return [cut([("", "  "), *part], width) for part in parts]
+
+
+def _deed(asked: Waiting) -> str:
+    """`run bash`, `edit src/main.py`."""
+    return f"{asked.tool} {one_line(asked.title, 200)}" if asked.tool in ("edit", "write") else f"run {asked.tool}"
 
 
 def detail_of(asked: Waiting) -> list[Piece]:

@@ -69,6 +69,12 @@ class Overlay(Protocol):
     def answered(self) -> bool:
         """It has its answer, and takes no more keys, also while nobody has acted on that yet."""
 
+    def reads(self, letter: str) -> bool:
+        """Whether a letter means something to it; others go to the prompt, where that is shown."""
+
+    def hasty(self, letter: str) -> bool:
+        """Whether a letter does what cannot be taken back, and so is taken only where no other follows at once: it may begin a sentence."""
+
     def press(self, key: str, text: str = "") -> None: ...
 
     def lines(self, width: int, height: int, *, has_keys: bool = True) -> list[Line]:

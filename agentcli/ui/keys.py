@@ -35,7 +35,7 @@ def _overlay_keys(keys: KeyBindings, screen: InlineScreen) -> None:
         press = event.key_sequence[0]
         name = str(getattr(press.key, "value", press.key))
         text = press.data if len(name) == 1 or name == "<bracketed-paste>" else ""
-        screen.press_overlay("text" if text else NAMES.get(name, name), text)
+        screen.answering.press("text" if text else NAMES.get(name, name), text)
 
 
 def _prompt_keys(keys: KeyBindings, screen: InlineScreen) -> None:

@@ -59,6 +59,12 @@ class Picker:
     def answered(self) -> bool:
         return self.answer.done()
 
+    def reads(self, letter: str) -> bool:
+        return True
+
+    def hasty(self, letter: str) -> bool:
+        return False
+
     @property
     def found(self) -> list[Row]:
         return [row for row in self.rows if row.matches(self.typed)]

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MODES: tuple[PermissionMode, ...] = ("default", "accept-edits", "plan", "auto")
 """What Shift+Tab goes through."""
+WORDS_OF_ANSWER = ("y", "yes", "n", "no")
+"""Sent while a question is open, they answer it."""
 QUIT_WINDOW_S = 2.0
 """A second Ctrl+C within this time quits."""
 
@@ -204,8 +206,14 @@ class Repl:
         if first is None:
             self._approval = None
         elif self._approval is None or self._approval.asked.request_id != first.request_id:
-            self._approval = Approval(first, lambda: len(self.state.approvals) - 1, self._answer)
+            self._approval = Approval(first, lambda: len(self.state.approvals) - 1, self._answer, saved_in=self._rules_file)
         return None if self._approval is None or self._approval.answered else self._approval
+
+    @property
+    def _rules_file(self) -> str:
+        from agentcli.sdk import saved
+
+        return saved.shown_path(saved.settings_file())
 
     async def ask(self, overlay: Any) -> Any:
         """Shows a list or a question until it is answered; gives the answer. One after the other."""
@@ -255,6 +263,8 @@ class Repl:
             return self.spawn(self._shell(said[1:].strip()))
         if is_command(said):
             return self.spawn(self._command(said))
+        if said.casefold() in WORDS_OF_ANSWER and isinstance(self.overlay, Approval) and self.overlay.answered_by(said):
+            return self.face.changed()
         if self.busy and self.state.since is not None:
             self.turns.steer(said)
         else:
@@ -302,7 +312,8 @@ class Repl:
     @property
     def can_let_go(self) -> bool:
         """Whether something runs that Ctrl+B sends to the background."""
-        return bool(self.state.running)
+        asked = {one.call_id for one in self.state.approvals}
+        return any(call not in asked for call in self.state.running)
 
     def let_go(self) -> None:
         """Ctrl+B: the running command, or the running workers, go on beside the turn."""

@@ -25,6 +25,7 @@ from prompt_toolkit.output import ColorDepth
 
 from agentcli.protocol.text import cells
 from agentcli.sdk.terminal import terminal
+from agentcli.ui.answering import Answering
 from agentcli.ui.approve import Approval
 from agentcli.ui.face import Told
 from agentcli.ui.floor import Floor
@@ -65,6 +66,7 @@ class InlineScreen:
         self.shown = asyncio.Event()
         self.prompt = Prompt(repl, Condition(lambda: not self._prompt_hidden), self._marker)
         self.prompt.buffer.on_text_insert += self._typed
+        self.answering = Answering(repl, self._floor, self.prompt.buffer.insert_text, self._show_soon)
         self._question = FormattedTextControl(self._overlay_text, focusable=True)
         self._question_window = Window(self._question, height=self._sized(lambda: len(self._overlay)), dont_extend_height=True)
         self._splitter = Splitter()
@@ -302,20 +304,6 @@ class InlineScreen:
     @property
     def overlay_takes_keys(self) -> bool:
         return self._floor.takes_keys(self.repl.overlay)
-
-    def press_overlay(self, key: str, text: str) -> None:
-        overlay = self.repl.overlay
-        if overlay is None or not self._floor.has_keys(overlay):
-            return
-        self._floor.answered()
-        if key == "c-c" and not overlay.blocks_prompt:
-            self.repl.interrupt()
-            return
-        if key == "c-o":
-            self.repl.unfold()
-            return
-        overlay.press(key, text)
-        self._show_soon()
 
     def _show_soon(self) -> None:
         self.app.invalidate()

@@ -29,7 +29,7 @@ async def guide(repl: Repl) -> None:
     saved.remember_asked("setup")
     if isinstance(picked, Picked) and picked.value != LATER:
         path = saved.save_default_model(picked.value)
-        repl.say([("", f"{picked.value} is the default (saved in {path}); /model changes it.")])
+        repl.say([("", f"{picked.value} is the default (saved in {saved.shown_path(path)}); /model changes it.")])
         await _read_again(repl)
 
 

@@ -257,7 +257,9 @@ def test_a_command_longer_than_the_screen_says_how_much_is_left_and_knows_that_i
     [
         ([("text", "y")], Answer("ask-1", "once")),
         ([("text", "s")], Answer("ask-1", "session")),
-        ([("text", "a")], Answer("ask-1", "always")),
+        ([("text", "a"), ("enter", "")], Answer("ask-1", "always")),
+        ([("text", "a"), ("text", "s")], Answer("ask-1", "session")),
+        ([("text", "a"), ("text", "y"), ("escape", ""), ("text", "y")], Answer("ask-1", "once")),
         ([("escape", "")], Answer("ask-1", "deny")),
         ([("text", "n"), ("enter", "")], Answer("ask-1", "deny")),
         ([("text", "n"), ("text", "not "), ("text", "now!"), ("backspace", ""), ("enter", "")], Answer("ask-1", "deny", "not now")),
@@ -270,6 +272,20 @@ def test_each_key_of_a_question_sends_its_answer(keys: list[tuple[str, str]], an
     for key, text in keys:
         one.press(key, text)
     assert sent == [answer]
+
+
+def test_what_would_be_saved_is_shown_with_its_file_before_it_is() -> None:
+    one = approval([])
+    one.saved_in = "~/.config/agentcli/settings.json"
+    one.press("text", "a")
+    assert texts(one.lines(80, 20)) == [
+        "Always allow this in this folder?",
+        "  rm -rf build",
+        "  make",
+        "  rule     bash(rm -rf build)",
+        "  saved in ~/.config/agentcli/settings.json",
+        "  Enter save and allow · s this session only · Esc back",
+    ]
 
 
 def test_without_a_rule_nothing_can_be_allowed_always_and_other_keys_do_nothing() -> None:

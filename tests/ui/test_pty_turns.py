@@ -43,7 +43,7 @@ def test_a_turn_with_a_read_an_edit_that_is_asked_for_and_an_answer_in_markdown(
     terminal = session(script)
     (tmp_path / "project/main.py").write_text("print('hello')\n")
     terminal.enter("fix the greeting")
-    terminal.see("May it run edit?", "- hello", "+ good day", "y once", "s this session")
+    terminal.see("May it edit main.py?", "- hello", "+ good day", "y once", "s this session")
     assert (tmp_path / "project/main.py").read_text() == "print('hello')\n"
     terminal.type("y")
     terminal.see("● edit main.py  +1 -1", "It says good day now:", "3 turns")
@@ -236,11 +236,50 @@ def test_an_allowed_rule_is_shown_before_it_is_saved_and_asks_no_more(session: O
     terminal.enter("once")
     terminal.see("a always: bash(rm -rf a)")
     terminal.type("a")
+    terminal.see("Always allow this in this folder?", "rule     bash(rm -rf a)", "saved in ~/.config/agentcli/settings.json", "Enter save and allow")
+    assert not (own_home / ".config/agentcli/settings.json").exists()
+    terminal.type(ENTER)
     terminal.see("✓ always allowed: bash(rm -rf a)", "First.")
     terminal.ready()
     terminal.enter("again")
     terminal.see("Second.")
-    assert "bash(rm -rf a)" in (own_home / ".config/agentcli/settings.json").read_text()
+    later = session(script)
+    later.enter("once")
+    later.see("First.")
+
+
+def test_a_rule_that_cannot_be_saved_still_holds_for_the_session(session: Open, own_home: Path) -> None:
+    terminal = session([bash("rm -rf a", when="once"), {"text": "First."}, bash("rm -rf a", when="again"), {"text": "Second."}])
+    (own_home / ".config/agentcli/settings.json").mkdir(parents=True)
+    terminal.enter("once")
+    terminal.see("a always")
+    terminal.type("a")
+    terminal.see("Enter save and allow")
+    terminal.type(ENTER)
+    terminal.see("allowed, but not saved for later:", "First.")
+    terminal.ready()
+    terminal.enter("again")
+    terminal.see("Second.")
+
+
+@pytest.mark.parametrize("sentence", ["/agents", "stop doing that", "yet another thought"])
+def test_no_letter_of_a_sentence_answers_a_question_that_was_there_before_it(session: Open, sentence: str) -> None:
+    terminal = session([bash("rm -rf a", when="begin"), REST])
+    terminal.enter("begin")
+    terminal.see("y once")
+    terminal.type(sentence)
+    terminal.see(f"› {sentence}", "May it run bash?")
+    terminal.see("y once")
+    assert "allowed" not in terminal.everything
+
+
+@pytest.mark.parametrize(("word", "seen"), [("yes", "✓ allowed once"), ("y", "✓ allowed once"), ("no", "✗ refused")])
+def test_a_question_takes_an_answer_written_as_a_word(session: Open, word: str, seen: str) -> None:
+    terminal = session([bash("rm -rf a", when="begin"), REST])
+    terminal.enter("begin")
+    terminal.see("y once")
+    terminal.enter(word)
+    terminal.see(seen, "All done here.")
 
 
 def test_no_letter_of_a_sentence_answers_a_question_that_comes_while_it_is_typed(session: Open) -> None:

@@ -189,7 +189,7 @@ def _save(repl: Repl, asked: Asked, ref: str) -> None:
     from agentcli.sdk import saved
 
     path = saved.save_subagent_model(ref) if asked.worker == SUBAGENTS else saved.save_default_model(ref)
-    repl.say([("dim", f"  Saved as the default in {path}")], close=True)
+    repl.say([("dim", f"  Saved as the default in {saved.shown_path(path)}")], close=True)
 
 
 def _price_lines(repl: Repl, name: str) -> list[Line]:
