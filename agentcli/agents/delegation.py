@@ -44,6 +44,7 @@ class _Delegation(Tool[Any]):
             try:
                 node = await self.orchestrator.spawn(self._caller(ctx), task, ctx.call_id)
             except AgentError as error:
+                self.orchestrator.tell_refused(self._caller(ctx), task, error)
                 lines.append(f"{task.agent} not started: {error.line()}")
                 continue
             started += 1

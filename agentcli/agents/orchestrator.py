@@ -24,7 +24,7 @@ from agentcli.agents.staff import Desk, finish, setup_worker
 from agentcli.agents.tree import Ended, Node, Task
 from agentcli.engine.loop import Loop
 from agentcli.protocol.errors import AgentError, Interrupted, LimitReached, TimeLimit, UnknownAgent, UsageError
-from agentcli.protocol.events import AgentFinished, AgentSpawned, StateChanged
+from agentcli.protocol.events import AgentFinished, AgentSpawned, Notice, StateChanged
 from agentcli.protocol.messages import UserMessage, user_text
 
 MOST_REFUSED = 32
@@ -48,6 +48,7 @@ class Orchestrator:
     _tasks: set[asyncio.Task[Ended]] = field(default_factory=set)
     _spawned: int = 0
     _refused: set[str] = field(default_factory=set)
+    _told: set[str] = field(default_factory=set)
     desk: Desk = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,6 +62,7 @@ class Orchestrator:
         """A new run: what may be started counts from here."""
         self._spawned = 0
         self._refused.clear()
+        self._told.clear()
 
     async def spawn(self, parent: Node, task: Task, call_id: str = "", bound: Bound | None = None) -> Node:
         """A new worker, queued, its model chosen and checked. It runs once a slot is free, and its place in `bound`, where there is one.
@@ -82,6 +84,13 @@ class Orchestrator:
     def check(self, parent: Node, task: Task) -> None:
         """Whether a worker could start as far as that is known before anybody is asked. Raises as `spawn`."""
         check(self.kit, parent, self.roster.get(task.agent), task)
+
+    def tell_refused(self, parent: Node, task: Task, error: AgentError) -> None:
+        """Tells the person, once a run, that a worker was refused and why."""
+        text = f"{task.label or task.agent} not started: {error.line()}"
+        if text not in self._told:
+            self._told.add(text)
+            parent.emit(Notice(level="warning", text=text))
 
     def _check_limits(self, parent: Node, call_id: str) -> None:
         limits = self.kit.limits
@@ -246,14 +255,14 @@ class Orchestrator:
 
     def pause(self, agent_id: str) -> None:
         """Holds an agent at its next checkpoint; its current model call finishes."""
-        self._alive(agent_id).held.pause()
+        self._working(agent_id).held.pause()
 
     def resume(self, agent_id: str) -> None:
-        self._alive(agent_id).held.resume()
+        self._working(agent_id).held.resume()
 
     def inject(self, agent_id: str, message: UserMessage) -> None:
         """Delivers a message at the agent's next safe point."""
-        self._alive(agent_id).held.inject(message)
+        self._working(agent_id).held.inject(message)
 
     async def cancel(self, agent_id: str) -> None:
         """Ends a worker and its children, and waits until no process of theirs is left."""
@@ -267,6 +276,13 @@ class Orchestrator:
         node = self.find(agent_id)
         if node.is_over:
             raise UsageError(f"agent '{node.id}' has already {ENDED_AS[node.state]}.")
+        return node
+
+    def _working(self, agent_id: str) -> Node:
+        """One that still listens: a worker whose work is being handed back reads no message any more."""
+        node = self._alive(agent_id)
+        if node.outcome is not None:
+            raise UsageError(f"agent '{node.id}' has finished; its work is being handed back.")
         return node
 
     def _worker(self, agent_id: str) -> Node:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agentcli.agents.orchestrator import Orchestrator
-from agentcli.agents.tree import Ended, Node, Task
+from agentcli.agents.tree import NOT_STARTED, Ended, Node, Task
 from agentcli.engine.stream import failure_of
 from agentcli.protocol.errors import AgentError, TimeLimit
 from agentcli.protocol.models import ModelUse
@@ -19,7 +19,7 @@ async def run_one(orchestrator: Orchestrator, parent: Node, task: Task, call_id:
     try:
         node = await orchestrator.spawn(parent, task, call_id)
     except AgentError as error:
-        return not_started(task, error)
+        return not_started(orchestrator, parent, task, error)
     return (await orchestrator.join(parent, [node]))[0]
 
 
@@ -43,7 +43,7 @@ async def parallel(
         try:
             nodes[index] = await orchestrator.spawn(parent, task, call_id, bound)
         except AgentError as error:
-            results[index] = not_started(task, error)
+            results[index] = not_started(orchestrator, parent, task, error)
         except BaseException:
             await orchestrator.end(list(nodes.values()), parent.held.ending())
             raise
@@ -91,7 +91,8 @@ async def pipeline(
         try:
             orchestrator.check(parent, stage)
         except AgentError as error:
-            return [Passed(item, (not_started(stage, error),)) for item in items]
+            refused = not_started(orchestrator, parent, stage, error)
+            return [Passed(item, (refused,)) for item in items]
 
     async def one(item: str) -> Passed:
         done: list[Ended] = []
@@ -113,11 +114,11 @@ def filled(prompt: str, item: str, previous: str) -> str:
     return re.sub(r"\{(item|previous)\}", lambda found: item if found[1] == "item" else previous, prompt)
 
 
-def not_started(task: Task, error: AgentError) -> Ended:
-    """The result of a task that was refused before its worker started."""
-    use = ModelUse(task.model or "", task.model or "none", "call")
+def not_started(orchestrator: Orchestrator, parent: Node, task: Task, error: AgentError) -> Ended:
+    """The result of a task that was refused before its worker started; the person is told too, for no event of a worker says so."""
+    orchestrator.tell_refused(parent, task, error)
     return Ended(
-        worker_id="not started", name=task.agent, agent=task.agent, status="failed", text="", use=use, failure=failure_of(error), label=task.label
+        worker_id=NOT_STARTED, name=task.agent, agent=task.agent, status="failed", text="", use=ModelUse(task.model or "", "", "call"), failure=failure_of(error), label=task.label
     )
 
 

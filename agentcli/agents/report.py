@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentcli.agents.tree import Ended
+from agentcli.agents.tree import NOT_STARTED, Ended
 from agentcli.agents.workspace import Changes
 
 MOST_TOTAL = 60_000
@@ -18,7 +18,8 @@ def told(ended: Ended, index: int, most: int, scratch: Path) -> str:
     """One worker's result under its heading; a long text is cut head and tail, with the way to the whole."""
     mark = "OK" if ended.ok else "ERR"
     who = f"{ended.label} ({ended.agent})" if ended.label else ended.agent
-    lines = [f"--- Task {index} ({who} · {ended.use.resolved}) [{mark}] ---", f"worker: {ended.worker_id}; {proof(ended)}"]
+    model = ended.use.resolved or ended.use.requested or "no model"
+    lines = [f"--- Task {index} ({who} · {model}) [{mark}] ---", _told_worker(ended)]
     if ended.failure is not None:
         lines.append(f"error: {ended.failure.line()}")
     if ended.text:
@@ -26,6 +27,10 @@ def told(ended: Ended, index: int, most: int, scratch: Path) -> str:
     if ended.changes:
         lines.append(cut(ended.changes, most, kept(ended, scratch, ".diff")))
     return "\n".join(lines)
+
+
+def _told_worker(ended: Ended) -> str:
+    return f"worker: {ended.worker_id}" if ended.worker_id == NOT_STARTED else f"worker: {ended.worker_id}; {proof(ended)}"
 
 
 def share(count: int) -> int:
@@ -52,13 +57,18 @@ def told_changes(changes: Changes) -> str:
     """What a workspace of its own hands back, for the parent: where the work is, which files, the diff."""
     if not changes.files and not changes.unsaved:
         return f"changes: none of its own; branches: {', '.join(changes.branches)}" if changes.branches else "changes: none"
-    lines = [f"changes: {len(changes.files)} files, kept on branch {changes.branch}" if changes.branch else f"changes: {len(changes.files)} files"]
+    lines = [f"changes: {files(changes)}, kept on branch {changes.branch}" if changes.branch else f"changes: {files(changes)}"]
     if more := [branch for branch in changes.branches if branch != changes.branch]:
         lines.append(f"more branches: {', '.join(more)}")
     if changes.patch:
         lines.append(f"patch: {changes.patch}")
     lines += [f"not saved on a branch: {thing}" for thing in changes.unsaved]
     return "\n".join([*lines, changes.diff])
+
+
+def files(changes: Changes) -> str:
+    count = len(changes.files)
+    return f"{count} file{'s' if count != 1 else ''}"
 
 
 def kept(ended: Ended, scratch: Path, ending: str) -> Path:

@@ -62,7 +62,7 @@ class Desk:
             return ""
         merged = await workspace.merge(changes)
         if merged.merged:
-            return f"merged: {changes.branch} ({len(changes.files)} files)"
+            return f"merged: {changes.branch} ({report.files(changes)})"
         return f"not merged: {changes.branch} conflicts in {', '.join(merged.conflicts)}; the branch is kept"
 
     async def close(self) -> None:
@@ -106,10 +106,15 @@ async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
 
 
 def _limits(run: RunLimits, spec: WorkerSpec, task: Task) -> RunLimits:
+    """The session's bounds, with those of the call and the definition in their place where there are any."""
     steps = task.max_steps or spec.max_steps
     turns = [bound for bound in (spec.max_turns, steps + 1 if steps else None) if bound]
-    timeout_s = task.timeout_s or spec.timeout_s or run.timeout_s
-    return dataclasses.replace(run, max_turns=min(turns) if turns else run.max_turns, timeout_s=timeout_s)
+    if turns:
+        run = dataclasses.replace(run, max_turns=min(turns), turns_hint=f"Raise max_steps of the call, or max_turns of '{spec.name}'.")
+    if timeout_s := task.timeout_s or spec.timeout_s:
+        whose = "the call" if task.timeout_s else f"'{spec.name}'"
+        run = dataclasses.replace(run, timeout_s=timeout_s, time_hint=f"Raise timeout_s of {whose}.")
+    return run
 
 
 async def _place(desk: Desk, node: Node, task: Task) -> Place:

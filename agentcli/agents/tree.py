@@ -19,6 +19,8 @@ from agentcli.protocol.events import AgentState, Failure
 from agentcli.protocol.models import ModelUse, Usage
 
 EndState = Literal["completed", "failed", "cancelled"]
+NOT_STARTED = "not started"
+"""In place of an id: a task whose worker was refused."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,6 @@ class Ask:
         self.calls += 1
         attempt, waited = 1, 0.0
         while True:
-            self.ledger.check()
             made = await self._attempt(active, make, attempt, heard)
             if isinstance(made, Reply) and made.error is None:
                 return made
@@ -69,6 +68,7 @@ class Ask:
     async def _attempt(self, active: ActiveModel, make: MakeRequest, attempt: int, heard: Heard) -> Reply | Shut:
         """One call, or why none may be made now. A place at the provider's door is held no longer than the call lasts."""
         async with active.door.slot():
+            self.ledger.check()  # only now: while it waited for its place, others have spent
             let_in = active.door.enter(active.spec.id)
             return let_in if isinstance(let_in, Shut) else await self._call(active, make, attempt, heard, let_in)
 

@@ -115,7 +115,7 @@ class Loop:
             self._close("interrupted" if isinstance(ending, Interrupted) else _status_of(ending), ending, denied_before)
             raise
         except TimeoutError:
-            error = TimeLimit(f"the time limit of {setup.limits.timeout_s:g} s is over.", hint="Raise it with --timeout.")
+            error = TimeLimit(f"the time limit of {setup.limits.timeout_s:g} s is over.", hint=setup.limits.time_hint)
             status = "time_limit"
         except AgentError as failed:
             error, status = failed, _status_of(failed)
@@ -209,7 +209,7 @@ class Loop:
         self._deliver()
         most = self.setup.limits.max_turns
         if most is not None and self._turns >= most:
-            raise TurnLimit(f"the limit of {most} turns is reached.", hint="Raise it with --max-turns, or go on with -c.")
+            raise TurnLimit(f"the limit of {most} turns is reached.", hint=self.setup.limits.turns_hint)
         # Looked at here too, so that a call that is not made is no turn.
         self.setup.ledger.check()
         self.setup.ledger.turn()

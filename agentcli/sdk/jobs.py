@@ -113,7 +113,7 @@ class _Passing:
             try:
                 self.tree.check(self.tree.main, task)
             except AgentError as error:
-                return self.books.result(patterns.not_started(task, error))
+                return self.books.result(patterns.not_started(self.tree, self.tree.main, task, error))
         return None
 
     async def _pass(self, item: Any) -> ItemResult:

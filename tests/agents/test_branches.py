@@ -45,7 +45,7 @@ async def test_workers_that_edit_one_file_at_once_hand_back_branches_and_diffs(s
     assert branches_of(seen) == {"main/general-1": "agentcli/general-1", "main/general-2": "agentcli/general-2"}
     assert repository.git("show", "agentcli/general-1:app.txt").splitlines()[2] == "first"
     assert repository.git("show", "agentcli/general-2:app.txt").splitlines()[2] == "second"
-    for word in ("changes: 1 files, kept on branch agentcli/general-1", "-line 3\n+first", "kept on branch agentcli/general-2", "+second"):
+    for word in ("changes: 1 file, kept on branch agentcli/general-1", "-line 3\n+first", "kept on branch agentcli/general-2", "+second"):
         assert word in told.results[0]
     assert (repository.status(), repository.read("app.txt"), repository.git("branch", "--show-current")) == ([], LINES, "main")
 

@@ -124,3 +124,14 @@ async def test_no_more_is_overspent_than_was_in_flight(tmp_path: Path, workers: 
             tree = session.tree
             await session.work(lambda: parallel(tree, tree.main, [Task("scout", "dig")] * workers))
     assert 0.3 <= spent(seen) < 0.3 + workers * A_CALL_USD
+
+
+async def test_a_call_that_waited_for_its_service_looks_at_the_budget_again(tmp_path: Path) -> None:
+    """A service that takes one call at a time: seven of eight workers asked for a place while nothing was spent."""
+    with Server(always=obey_but(dig=digging)) as server:
+        narrow = hcl(server.url).replace('providers "alpha" {', 'providers "alpha" {\n  max_concurrent = 1', 1)
+        async with opened(narrow, tmp_path, max_budget_usd=0.001, max_parallel=8, **agents(tools=["ls"])) as (session, seen):
+            tree = session.tree
+            await session.work(lambda: parallel(tree, tree.main, [Task("scout", "dig")] * 8))
+    assert spent(seen) == pytest.approx(A_CALL_USD)
+    assert [one.failure.kind for one in seen.of(AgentFinished)] == ["budget"] * 8

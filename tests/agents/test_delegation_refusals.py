@@ -12,7 +12,7 @@ from support.server import Server
 from support.ways import FEW_WAYS, WAYS, Way, agents
 
 from agentcli.protocol.errors import ModelRefused, UnknownModel
-from agentcli.protocol.events import AgentFinished, AgentSpawned, ApprovalAsked, Decision
+from agentcli.protocol.events import AgentFinished, AgentSpawned, ApprovalAsked, Decision, Notice
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,20 @@ async def test_a_pipeline_of_which_one_stage_cannot_start_does_not_begin(service
 
 async def test_a_refused_entry_of_a_fan_out_loses_nobody_elses_result(service: Server, tmp_path: Path) -> None:
     tasks = [{"agent": "explore", "prompt": "a"}, {"agent": "explore", "prompt": "b", "model": "nope"}, {"agent": "explore", "prompt": "c"}]
-    async with opened(config(service.url), tmp_path) as (session, _):
-        told = await delegate(session, service, ("parallel_task", {"tasks": tasks}))
-    heads = [line for line in told.results[0].splitlines() if line.startswith(("---", "did", "2 of 3"))]
+    async with opened(config(service.url), tmp_path) as (session, seen):
+        told = await delegate(session, service, ("parallel_task", {"tasks": [*tasks, tasks[1]]}))
+    heads = [line for line in told.results[0].splitlines() if line.startswith(("---", "did", "2 of 4"))]
     assert heads == [
-        "2 of 3 tasks succeeded.",
+        "2 of 4 tasks succeeded.",
         "--- Task 1 (explore · alpha/strong:low) [OK] ---",
         "did a",
         "--- Task 2 (explore · nope) [ERR] ---",
         "--- Task 3 (explore · alpha/strong:low) [OK] ---",
         "did c",
+        "--- Task 4 (explore · nope) [ERR] ---",
     ]
+    (notice,) = seen.of(Notice)  # no event of a worker tells the person of it; once is enough
+    assert notice.text.startswith("explore not started: unknown model 'nope'; nearest: ")
 
 
 async def test_a_background_worker_that_cannot_start_is_told_at_once_beside_those_that_can(service: Server, tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from support.alive import still_running
 from support.crew import Seen, Told, all_texts, asked, calling, config, delegate, hcl, obey_but, opened
+from support.repositories import Repository
 from support.server import Answer, Call, Captured, Server, Silence
 from support.ways import agents
 
 from agentcli.protocol.commands import Cancel, Command, Inject, Pause, Resume
 from agentcli.protocol.errors import UnknownAgent, UsageError
-from agentcli.protocol.events import AgentFinished, AgentSpawned, CallStarted, StateChanged
+from agentcli.protocol.events import AgentFinished, AgentSpawned, CallStarted, RunFinished, StateChanged
 from agentcli.protocol.messages import user_text
 from agentcli.sdk.session import AsyncSession
 
@@ -250,6 +251,19 @@ async def test_an_unknown_agent_is_named_with_the_known_ones_and_an_ended_one_is
                 session.command(command)
         with pytest.raises(UsageError, match="interrupted, not cancelled"):
             session.command(Cancel("main"))
+
+
+@pytest.mark.parametrize("steer", ["pause", "inject"])
+async def test_a_worker_whose_work_is_being_handed_back_takes_no_word_that_nobody_would_read(
+    service: Server, repository: Repository, steer: str
+) -> None:
+    async with opened(config(service.url), repository.path, **agents()) as (session, seen):
+        running = asyncio.create_task(session.task("scout", "work", workspace="branch"))
+        await event(session, lambda one: one.agent_id == SCOUT and isinstance(one.event, RunFinished))
+        assert seen.of(AgentFinished) == []
+        with pytest.raises(UsageError, match=f"agent '{SCOUT}' has finished; its work is being handed back"):
+            await by_python(session, steer, "Too late.")
+        assert str(await running) == "did work"
 
 
 async def test_the_tools_steer_workers_that_run_in_the_background_and_nobody_elses(tmp_path: Path) -> None:

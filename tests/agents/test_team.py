@@ -81,7 +81,7 @@ async def test_a_rejected_task_goes_back_with_feedback_and_is_then_approved(repo
     assert told.startswith("Team: 2 of 2 tasks approved after 2 rounds.\n\n--- Task 1 (first part) [approved, 1 attempt] ---\nwrote one\n")
     assert "--- Task 2 (second part) [approved, 2 attempts] ---\nmended two\n" in f"{told}\n"
     if workspace:
-        assert "merged: agentcli/worker-1 (1 files)" in told
+        assert "merged: agentcli/worker-1 (1 file)" in told
         assert repository.status() == ["?? one.txt", "?? two.txt"]
         reviews = [event.prompt for event in seen.of(AgentSpawned) if event.name.startswith("reviewer")]
         assert any("+tow" in prompt for prompt in reviews)
@@ -101,7 +101,7 @@ async def test_approved_branches_are_merged_in_order_and_a_conflict_is_listed(re
     branches = {event.name: seen.by(AgentFinished)[f"main/{event.name}"].branch for event in seen.of(AgentSpawned)}
     first, second = (next(branches[one.name] for one in seen.of(AgentSpawned) if one.label == part["title"]) for part in PARTS)
     told = plain(seen)
-    assert f"merged: {first} (1 files)" in told
+    assert f"merged: {first} (1 file)" in told
     assert f"not merged: {second} conflicts in app.txt; the branch is kept" in told
     assert repository.read("app.txt") == LINES.replace("line 3\n", "first\n")
     assert repository.git("show", f"{second}:app.txt").splitlines()[2] == "second"
