@@ -204,7 +204,7 @@ async def test_a_worker_of_a_silent_service_is_timed_out_while_its_siblings_fini
             tasks = [{"agent": "scout", "prompt": "work", "timeout_s": 0.3}, {"agent": "other", "prompt": "else"}]
             told = await delegate(session, server, ("parallel_task", {"tasks": tasks}))
     assert {agent: one.status for agent, one in seen.by(AgentFinished).items()} == {SCOUT: "failed", "main/other-1": "completed"}
-    assert "error: the time limit of 0.3 s is over." in told.results[0]
+    assert "error: the time limit of 0.3 s is over. Raise timeout_s of the call." in told.results[0]
     assert told.results[0].endswith("\ndid else")
 
 
