@@ -118,7 +118,14 @@ def not_started(orchestrator: Orchestrator, parent: Node, task: Task, error: Age
     """The result of a task that was refused before its worker started; the person is told too, for no event of a worker says so."""
     orchestrator.tell_refused(parent, task, error)
     return Ended(
-        worker_id=NOT_STARTED, name=task.agent, agent=task.agent, status="failed", text="", use=ModelUse(task.model or "", "", "call"), failure=failure_of(error), label=task.label
+        worker_id=NOT_STARTED,
+        name=task.agent,
+        agent=task.agent,
+        status="failed",
+        text="",
+        use=ModelUse(task.model or "", "", "call"),
+        failure=failure_of(error),
+        label=task.label,
     )
 
 
