@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from agentcli.agents.tree import Node
 from agentcli.protocol.events import AgentState
-from agentcli.protocol.messages import user_text
 from agentcli.protocol.models import ModelUse
 from agentcli.sdk.result import AgentResult, agent_result
+from agentcli.sdk.talk import as_message
 
 if TYPE_CHECKING:
     from agentcli.sdk.session import AsyncSession
@@ -45,8 +45,8 @@ class AsyncAgentOrchestrator:
         await self._session.tree.cancel(agent_id)
 
     async def inject_prompt(self, agent_id: str, prompt: str) -> None:
-        """Gives an agent a message, which it reads at its next safe point. Raises as `pause_agent`."""
-        self._session.tree.inject(agent_id, user_text(prompt, "injected"))
+        """Gives an agent a message, which it reads at its next safe point. Raises as `pause_agent`; UsageError where it says nothing."""
+        self._session.tree.inject(agent_id, as_message(prompt, "injected"))
 
     async def list_agents(self) -> tuple[AgentResult, ...]:
         """Every agent of the session as it stands, the main one first, parents before their workers."""

@@ -298,8 +298,18 @@ class AsyncSession(Talking, Delegating, Choosing):
         return self._task is not None or bool(self._jobs)
 
     def listen(self, listener: Callable[[Envelope], None]) -> Callable[[], None]:
-        """Every envelope from now on, on the session's thread; the returned function ends it."""
-        return self._parts.bus.listen(listener)
+        """Every envelope from now on, on the session's thread; the returned function ends it.
+
+        The listener must neither block nor raise: what it raises ends what runs.
+        """
+
+        def guarded(envelope: Envelope) -> None:
+            try:
+                listener(envelope)
+            except Exception as error:  # noqa: BLE001 - a program's own code, in the midst of a run that must end in order
+                self._listener_failed(error)
+
+        return self._parts.bus.listen(guarded)
 
     def start(self) -> None:
         """Publishes the session's first event, once. `send` does this by itself."""
@@ -390,6 +400,14 @@ class AsyncSession(Talking, Delegating, Choosing):
             if self._parts.prepare is not None:
                 await self._parts.prepare()
                 self._parts.prepare = None
+
+    def _listener_failed(self, error: Exception) -> None:
+        failure = AgentError(f"a listener failed: {type(error).__name__}: {error}.", hint="It must not raise.")
+        failure.__cause__ = error
+        if self.busy:
+            self.stop(failure)
+        else:
+            asyncio.get_running_loop().call_exception_handler({"message": failure.line(), "exception": error})
 
     def check_open(self) -> None:
         """Raises SessionClosed after close."""

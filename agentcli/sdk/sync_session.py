@@ -243,7 +243,12 @@ class Session:
         return self._agent._call(self._session.save)
 
     def listen(self, listener: Callable[[Envelope], None]) -> Callable[[], None]:
-        """Every event from now on, on the agent's own thread; the listener must neither block nor raise. The returned function ends it."""
+        """Every event from now on, on the agent's own thread; the returned function ends it.
+
+            leave = session.listen(lambda envelope: print(envelope.agent_id, type(envelope.event).__name__))
+
+        The listener must neither block nor raise: what it raises ends what runs.
+        """
         leave = self._agent._now(lambda: self._session.listen(listener))
 
         def leave_there() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from agentcli.protocol.errors import AgentError, UsageError
 from agentcli.protocol.events import Envelope
-from agentcli.protocol.messages import UserMessage, user_text
+from agentcli.protocol.messages import Origin, UserMessage, user_text
 from agentcli.sdk.books import RunTally
 from agentcli.sdk.result import Result, error_of, run_result, unbegun_result
 
@@ -109,7 +109,7 @@ class Talking(ABC):
             self._streamed = None
 
 
-def as_message(given: object) -> UserMessage:
+def as_message(given: object, origin: Origin = "person") -> UserMessage:
     """Raises UsageError: it is neither text nor a message, or says nothing."""
     if isinstance(given, UserMessage):
         return given
@@ -117,7 +117,7 @@ def as_message(given: object) -> UserMessage:
         raise UsageError(f"a message is text or a UserMessage, not {type(given).__name__}.", hint="Give the text of it: str(…).")
     if not given.strip():
         raise UsageError("the message is empty.")
-    return user_text(given)
+    return user_text(given, origin)
 
 
 @contextlib.contextmanager

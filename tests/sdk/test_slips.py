@@ -10,7 +10,23 @@ import pytest
 from support.library import echo, hcl, scripted, served
 from support.server import Server
 
-from agentcli import Agent, AsyncAgent, AsyncSession, ConfigError, SessionClosed, SessionInfo, UnknownModel, UsageError
+from agentcli import (
+    Agent,
+    AgentError,
+    AgentFinished,
+    AgentSpawned,
+    AsyncAgent,
+    AsyncSession,
+    ConfigError,
+    Envelope,
+    RunFinished,
+    SessionClosed,
+    SessionInfo,
+    ToolFinished,
+    UnknownModel,
+    UsageError,
+    UserSubmitted,
+)
 
 Play = Callable[..., Any]
 TASK = {"agent": "explore", "prompt": "x"}
@@ -34,6 +50,8 @@ TASK = {"agent": "explore", "prompt": "x"}
         (lambda session: session.pipeline("abc", [TASK]), "pipeline takes a list of items, not str"),
         (lambda session: session.pipeline(["a"], TASK), "pipeline takes a list of stages, not dict"),
         (lambda session: session.team(None), "a team needs a goal"),
+        (lambda session: session.orchestrator.inject_prompt("main", None), "a message is text or a UserMessage, not NoneType"),
+        (lambda session: session.orchestrator.inject_prompt("main", ""), "the message is empty"),
     ],
 )
 def test_a_slip_in_a_call_is_told_and_nothing_is_asked(play: Play, slip: Callable[[AsyncSession], Any], said: str) -> None:
@@ -108,3 +126,26 @@ def test_a_session_says_what_it_is_where_it_is_shown(play: Play) -> None:
     with Agent.create(hcl([])) as agent, agent.session(".", session_id="s2", model="demo/m2") as session:
         assert repr(session) == "<Session s2 on demo/m2, open>"
     assert repr(session) == "<Session s2 on demo/m2, closed>"
+
+
+@pytest.mark.parametrize("kind", [UserSubmitted, AgentSpawned, ToolFinished, RunFinished])
+def test_a_listener_that_raises_ends_the_run_in_order(play: Play, kind: type) -> None:
+    seen: list[type] = []
+
+    def hear(envelope: Envelope) -> None:
+        seen.append(type(envelope.event))
+        if isinstance(envelope.event, kind):
+            raise ValueError("mine")
+
+    async def scene(session: AsyncSession) -> None:
+        leave = session.listen(hear)
+        with pytest.raises(AgentError) as caught:
+            await session.send("go")
+        assert caught.value.line() == "a listener failed: ValueError: mine. It must not raise."
+        assert isinstance(caught.value.__cause__, ValueError)
+        assert seen.count(AgentSpawned) == seen.count(AgentFinished) and not session.busy
+        leave()
+        assert str(await session.send("again")) == "done"
+
+    task = {"name": "task", "arguments": {"agent": "explore", "prompt": "look"}}
+    play(scripted([{"when": "go", "calls": [task]}, {"text": "done", "repeat": True}]), scene)
