@@ -1,4 +1,7 @@
-"""What can go wrong in a one-shot run, in every output format: the exit code, one clear line, exactly one result, no traceback, nothing left."""
+"""What can go wrong in a one-shot run, as a process of its own: the exit code, one clear line, exactly one result, no traceback, nothing left.
+
+Faults of services are in `test_wire_faults.py`, all of them on every wire; here stands a sample of them.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,16 @@ from typing import Any
 import psutil
 import pytest
 from support.program import Ran, config, environment, run, start
-from support.server import Answer, Call, Plain, Server, failed, redirect
+from support.server import Answer, Call, Plain, Server, failed
 
 GOOD = Answer("The answer.")
 
 FAULTS: dict[str, tuple[Callable[[], list[Any]], int, str, int]] = {
     # name: replies, exit code, kind of the error, requests
     "wrong key": (lambda: [failed(401, "bad key")], 41, "authentication", 1),
-    "forbidden": (lambda: [failed(403, "not yours")], 41, "authentication", 1),
-    "no such model": (lambda: [failed(404, "no such model")], 1, "request_rejected", 1),
-    "bad request": (lambda: [failed(400, "no")], 1, "request_rejected", 1),
-    "unprocessable": (lambda: [failed(422, "no")], 1, "request_rejected", 1),
     "500 for ever": (lambda: [failed(500, "broken")] * 4, 75, "unavailable", 4),
-    "429 for ever": (lambda: [failed(429, "slow down", {"retry-after": "0"})] * 4, 75, "rate_limit", 4),
     "cut streams": (lambda: [GOOD.sent(cut_after=200)] * 4, 75, "stream_broken", 4),
-    "no finish reason": (lambda: [Answer("Half", finish=None).sent(done=False)] * 4, 75, "stream_broken", 4),
-    "garbage": (lambda: [Plain(200, b"data: {nonsense\n\n", {"content-type": "text/event-stream"})], 1, "invalid_response", 1),
     "a web page": (lambda: [Plain(200, b"<html><body>Sign in</body></html>", {"content-type": "text/html"})], 1, "invalid_response", 1),
-    "another host": (lambda: [redirect("http://127.0.0.2:9/v1")], 1, "request_rejected", 1),
     "cut by its limit": (lambda: [Answer("Half an ans", stop="length")], 1, "answer_cut", 1),
     "filtered": (lambda: [Answer("Half", stop="content_filter")], 1, "answer_cut", 1),
 }
@@ -58,7 +53,7 @@ def test_a_fault_has_its_exit_code_and_exactly_one_result(tmp_path: Path, name: 
     assert "sk-test-canary" not in ran.out + ran.err
 
 
-@pytest.mark.parametrize("name", ["wrong key", "no such model", "a web page", "cut by its limit"])
+@pytest.mark.parametrize("name", ["wrong key", "cut by its limit"])
 def test_text_mode_says_it_in_one_line_on_stderr(tmp_path: Path, name: str) -> None:
     replies, code, _, _ = FAULTS[name]
     ran, _ = with_server(tmp_path, replies(), **FAST)

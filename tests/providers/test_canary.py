@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.asking import collect, request, spec_for, with_provider
 from support.server import Answer, Captured, Hangup, Plain, Reply, Server, Silence, failed, redirect
-from support.wires import NAMES
+from support.wires import KEY_HEADER, NAMES
 
 from agentcli.protocol.models import ModelSpec
 from agentcli.protocol.secrets import Secret
@@ -19,7 +19,6 @@ from agentcli.providers.clients import Clients
 from agentcli.providers.http import Outgoing
 from agentcli.providers.registry import connect
 
-HEADER = {"openai-chat": "authorization", "openai-responses": "authorization", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}
 KEYS = {wire: f"canary-{wire}-7f3a9c" for wire in NAMES}
 
 
@@ -53,7 +52,7 @@ def test_each_key_reaches_its_own_service_in_its_header_and_no_other_service() -
         assert len(server.requests) == 2
         for sent in server.requests:
             assert {other: places(sent, key) for other, key in KEYS.items()} == {
-                other: [f"header {HEADER[wire]}"] if other == wire else [] for other in NAMES
+                other: [f"header {KEY_HEADER[wire]}"] if other == wire else [] for other in NAMES
             }
 
 
@@ -114,4 +113,4 @@ def test_no_text_of_a_provider_or_its_request_shows_the_key(wire: str) -> None:
     body = provider.body(asked(wire))
     call = Outgoing(provider._source, provider.url(asked(wire)), provider.headers(body))
     assert KEYS[wire] not in repr([provider, provider.spec, call, provider.begin(asked(wire)), body, call.url])
-    assert KEYS[wire] in call.headers[HEADER[wire]]
+    assert KEYS[wire] in call.headers[KEY_HEADER[wire]]

@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Any
 
 import pytest
 from support.asking import KEY, Said, ask, collect, request, spec_for, with_provider
-from support.server import Answer, Call, Hangup, Plain, Reply, Server, Silence, failed, redirect
-from support.wires import BY_NAME, NAMES, captured, events_until
+from support.faults import FAULTS, HELLO, Fault
+from support.server import Answer, Server, Silence, failed
+from support.wires import BY_NAME, NAMES, captured
 
 from agentcli.protocol.errors import (
-    AuthenticationFailed,
     ConfigError,
-    ContextOverflow,
     InvalidResponse,
     ProviderError,
-    RateLimited,
     RequestRejected,
-    StreamBroken,
     Unavailable,
 )
 from agentcli.protocol.messages import Text
@@ -30,127 +25,6 @@ from agentcli.protocol.secrets import Secret
 from agentcli.providers.base import ModelRequest, TextPart
 from agentcli.providers.openai_chat import OpenAIChat
 from agentcli.providers.registry import connect
-
-HELLO = Answer(("hello ", "there ", "you"))
-SHORT = {"first_byte_s": 0.3, "idle_s": 0.3, "total_s": 5.0}
-
-
-@dataclass
-class Fault:
-    reply: Reply
-    kind: type[ProviderError]
-    says: str
-    retryable: bool
-    status: int | None = None
-    retry_after: float | None = None
-    limits: dict[str, float] = field(default_factory=dict)
-    shown: str = ""
-
-
-def body(data: bytes, kind: str = "text/event-stream") -> Plain:
-    return Plain(200, data, {"content-type": kind})
-
-
-NO_PIECE = {
-    "openai-chat": "no chunk of a chat completion", "openai-responses": "no event of a response",
-    "anthropic": "no event of a message", "gemini": "no chunk of generated content",
-}  # fmt: skip
-NO_DOCUMENT = {
-    "openai-chat": "no chat completion", "openai-responses": "no response", "anthropic": "no message", "gemini": "no generated content",
-}  # fmt: skip
-
-ALWAYS = {
-    "400": Fault(failed(400, "bad field"), RequestRejected, "test answered 400: bad field.", False, 400),
-    "401": Fault(failed(401, "wrong key"), AuthenticationFailed, "test answered 401: wrong key.", False, 401),
-    "402": Fault(failed(402, "pay"), RequestRejected, "test answered 402: pay.", False, 402),
-    "403": Fault(failed(403, "not yours"), AuthenticationFailed, "test answered 403: not yours.", False, 403),
-    "404": Fault(failed(404, "no such model"), RequestRejected, "test answered 404: no such model.", False, 404),
-    "408": Fault(failed(408, "late"), Unavailable, "test answered 408: late.", True, 408),
-    "413": Fault(failed(413, "too big"), RequestRejected, "test answered 413: too big.", False, 413),
-    "422": Fault(failed(422, "odd"), RequestRejected, "test answered 422: odd.", False, 422),
-    "context overflow by code": Fault(failed(400, "too long", code="context_length_exceeded"), ContextOverflow, "too long", False, 400),
-    "context overflow by words": Fault(failed(400, "maximum context length is 8192 tokens"), ContextOverflow, "8192 tokens", False, 400),
-    "context overflow as llama.cpp says it": Fault(
-        failed(400, "the request exceeds the available context size, try increasing it"), ContextOverflow, "context size", False, 400
-    ),
-    "429": Fault(failed(429, "slow down"), RateLimited, "test answered 429: slow down.", True, 429),
-    "429 in seconds": Fault(failed(429, "wait", {"retry-after": "7"}), RateLimited, "wait", True, 429, 7.0),
-    "429 in milliseconds": Fault(failed(429, "wait", {"retry-after-ms": "1500", "retry-after": "9"}), RateLimited, "wait", True, 429, 1.5),
-    "429 with a date": Fault(
-        failed(429, "wait", {"retry-after": formatdate(1_000_060, usegmt=True), "date": formatdate(1_000_000, usegmt=True)}),
-        RateLimited, "wait", True, 429, 60.0,
-    ),
-    "429 with an absurd wait": Fault(failed(429, "wait", {"retry-after": "99999999999"}), RateLimited, "365 days", False, 429, 31_536_000.0),
-    "429 with nonsense": Fault(failed(429, "wait", {"retry-after": "soon"}), RateLimited, "wait", True, 429),
-    "429 for good": Fault(failed(429, "no credit", code="insufficient_quota"), RateLimited, "billing", False, 429),
-    "500": Fault(failed(500, "oops"), Unavailable, "test answered 500: oops.", True, 500),
-    "502 with HTML": Fault(
-        Plain(502, b"<html><head><title>502 Bad Gateway</title></head></html>", {"content-type": "text/html"}),
-        Unavailable, "test answered 502: a web page, '502 Bad Gateway'.", True, 502,
-    ),
-    "503 with a wait": Fault(failed(503, "restarting", {"retry-after": "2"}), Unavailable, "restarting", True, 503, 2.0),
-    "529": Fault(failed(529, "overloaded"), Unavailable, "overloaded", True, 529),
-    "500 without a body": Fault(Plain(500), Unavailable, "test answered 500: Internal Server Error.", True, 500),
-    "500 whose body never ends": Fault(
-        Plain(500, b"half", stall=True), Unavailable, "test answered 500: half.", True, 500, limits={"total_s": 0.5}
-    ),
-    "redirect to another host": Fault(
-        redirect("https://user:secret@elsewhere.example/v1?key=1"), RequestRejected, "a redirect to elsewhere.example, which is not", False, 307
-    ),
-    "redirect within": Fault(redirect("/v2/chat"), RequestRejected, "another path of the same host", False, 307),
-    "HTML with 200": Fault(body(b"<!doctype html><title>Log in</title>", "text/html"), InvalidResponse, "a web page, 'Log in'", False, 200),
-    "HTML called a stream": Fault(body(b"\n <html><title>Hi</title>"), InvalidResponse, "a web page, 'Hi'", False, 200),
-    "empty body": Fault(body(b""), InvalidResponse, "empty body", True, 200),
-    "plain text": Fault(body(b"Service is fine.", "text/plain"), InvalidResponse, "no event stream: 'Service is fine.'", False, 200),
-    "JSON that is an error": Fault(Plain(200, {"error": {"message": "busy", "code": 503}}), Unavailable, "an error 503: busy", True, 503),
-    "only comments": Fault(body(b": processing\n\n: processing\n\n"), StreamBroken, "stopped before it was complete", True),
-    "no finish reason": Fault(Answer("hello", finish=False), StreamBroken, "stopped before it was complete", True, shown="hello"),
-    "no finish reason and no end mark": Fault(
-        Answer("hello", finish=False).sent(done=False), StreamBroken, "stopped before it was complete", True, shown="hello"
-    ),
-    "hang up without an answer": Fault(Hangup(), Unavailable, "closed the connection without an answer", True),
-    "silence": Fault(Silence(), Unavailable, "no answer within 0.3 s", True, limits=SHORT),
-    "stall before the first event": Fault(HELLO.sent(stall_after=0), Unavailable, "no answer within 0.3 s", True, limits=SHORT),
-    "slow drip": Fault(
-        Answer("x" * 400).sent(chunk=1, delay_s=0.05), Unavailable, "took longer than 0.4 s", False, limits={"total_s": 0.4, "idle_s": 0.3}
-    ),
-}  # fmt: skip
-"""Faults that look the same on every wire."""
-
-
-def in_the_middle(wire: str) -> dict[str, Fault]:
-    """Faults in the middle of an answer, after its first words."""
-    begun = events_until(wire, HELLO, "hello ")
-    cut, place = sum(map(len, begun)) + 7, len(begun)
-    start, end = b"".join(begun), BY_NAME[wire].end_mark() or b"data: [DONE]\n\n"
-    stopped = "stopped before it was complete"
-    return {
-        "garbage JSON": Fault(
-            body(start + b"data: {oops\n\n" + begun[-1]), InvalidResponse, f"{NO_PIECE[wire]}: {{oops", False, 200, shown="hello "
-        ),
-        "JSON that is no answer": Fault(
-            Plain(200, {"hello": 1}), InvalidResponse, f'{NO_DOCUMENT[wire]}: {{"hello": 1}}', False, 200
-        ),
-        "broken JSON": Fault(body(b'{"choices": [', "application/json"), InvalidResponse, NO_PIECE[wire], False, 200),
-        "only the end": Fault(body(end), StreamBroken, stopped, True),
-        "cut in the middle, with a proper end": Fault(HELLO.sent(cut_after=cut), StreamBroken, stopped, True, shown="hello "),
-        "cut in the middle, closed": Fault(HELLO.sent(cut_after=cut, ending="close"), StreamBroken, stopped, True, shown="hello "),
-        "cut in the middle, reset": Fault(HELLO.sent(cut_after=cut, ending="reset"), StreamBroken, stopped, True, shown="hello "),
-        "an error object inside": Fault(
-            HELLO.sent(insert={place: BY_NAME[wire].broke("overloaded")}),
-            Unavailable, ": overloaded.", True, 503 if wire == "gemini" else None, shown="hello ",
-        ),
-        "an error event inside": Fault(
-            HELLO.sent(insert={place: b'event: error\ndata: {"message":"no more","code":429}\n\n'}),
-            RateLimited, "test reported an error 429: no more.", True, 429, shown="hello ",
-        ),
-        "stall in the middle": Fault(
-            HELLO.sent(stall_after=place), Unavailable, "nothing came for 0.3 s", True, limits=SHORT, shown="hello "
-        ),
-    }  # fmt: skip
-
-
-FAULTS = {f"{wire}: {name}": (wire, fault) for wire in NAMES for name, fault in {**ALWAYS, **in_the_middle(wire)}.items()}
 
 
 @pytest.mark.parametrize(("wire", "fault"), FAULTS.values(), ids=FAULTS.keys())
@@ -166,6 +40,7 @@ def test_a_fault_is_the_error_it_should_be_after_exactly_one_request(wire: str, 
     assert KEY not in error.line()
     assert error.hint
     assert len(server.requests) == 1
+    assert found.message.calls() == ()
     assert shown(found).startswith(fault.shown) if fault.kind is Unavailable else shown(found) == fault.shown
 
 
@@ -186,17 +61,6 @@ def test_an_answer_that_gave_its_finish_reason_is_whole_whatever_comes_after(wir
         found = ask(server.url, wire=wire)
     assert found.error is None
     assert (found.message.content, found.message.stop) == ((Text("abc"),), "end")
-
-
-@pytest.mark.parametrize("wire", NAMES)
-def test_half_a_call_of_a_cut_answer_is_no_call(wire: str) -> None:
-    answer = Answer("I will.", calls=(Call("bash", {"command": "rm -rf build"}),))
-    begun = sum(map(len, events_until(wire, answer, "l.")))
-    with Server(answer.sent(cut_after=begun + 400, ending="reset")) as server:
-        found = ask(server.url, wire=wire)
-    assert isinstance(found.error, StreamBroken)
-    assert found.message.calls() == ()
-    assert found.message.text() == "I will."
 
 
 @pytest.mark.parametrize("echo", ["you sent {}", "{}{}", "Bearer {}", "key={}&x"])

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import anthropic_wire, gemini_wire, responses_wire
 from support.asking import ask, request, spec_for
+from support.faults import STRANGERS
 from support.server import Answer, Call, Captured, Plain, Server
-from support.wires import BY_NAME, NAMES, PATHS, captured
+from support.wires import BY_NAME, NAMES, PATHS, captured, in_lines, interleaved
 
 from agentcli.protocol.messages import AssistantMessage, Image, Message, StopReason, Text, Thinking, ToolCall, ToolMessage, ToolResult, UserMessage
 from agentcli.protocol.messages import user_text as user
@@ -307,9 +308,7 @@ def test_any_cut_of_the_bytes_gives_the_same_parts(wire: str, cuts: list[int]) -
 
 @pytest.mark.parametrize("wire", NAMES)
 def test_unknown_events_and_fields_are_passed_over(wire: str) -> None:
-    strange = b'event: telepathy\ndata: {"type":"telepathy.delta","index":3,"delta":{"type":"new"},"candidates":[],"choices":[],"more":[1]}\n\n'
-    places = dict.fromkeys(range(0, 12, 3), strange)
-    with Server(LONG.sent(insert=places), LONG) as server:
+    with Server(LONG.sent(insert=STRANGERS), LONG) as server:
         found, whole = ask(server.url, wire=wire), ask(server.url, wire=wire)
     assert found.error is None
     assert found.parts == whole.parts
@@ -317,19 +316,20 @@ def test_unknown_events_and_fields_are_passed_over(wire: str) -> None:
 
 @pytest.mark.parametrize("wire", NAMES)
 def test_events_whose_data_is_many_lines_are_the_same_events(wire: str) -> None:
-    stream = b"".join(BY_NAME[wire].events(LONG, captured(wire)))
-    lines = [in_lines(line) for line in stream.split(b"\n")]
-    with Server(Plain(200, b"\n".join(lines), {"content-type": "text/event-stream"}), LONG) as server:
+    stream = in_lines(BY_NAME[wire].events(LONG, captured(wire)))
+    with Server(Plain(200, stream, {"content-type": "text/event-stream"}), LONG) as server:
         found, whole = ask(server.url, wire=wire), ask(server.url, wire=wire)
     assert found.parts == whole.parts
 
 
-def in_lines(line: bytes) -> bytes:
-    """A data line as several, broken where JSON may be."""
-    if not line.startswith(b"data: {"):
-        return line
-    text = json.dumps(json.loads(line[6:]), indent=1, ensure_ascii=False)
-    return b"\n".join(b"data: " + part.encode() for part in text.split("\n"))
+@pytest.mark.parametrize("wire", NAMES)
+def test_blocks_whose_pieces_come_in_turn_are_put_together_each_from_its_own(wire: str) -> None:
+    stream = interleaved(BY_NAME[wire].events(LONG, captured(wire)))
+    with Server(Plain(200, stream, {"content-type": "text/event-stream"}), LONG) as server:
+        found, whole = ask(server.url, wire=wire), ask(server.url, wire=wire)
+    assert (found.error, found.message.stop) == (None, "tool_calls")
+    assert found.message.calls() == whole.message.calls()
+    assert "".join(part.text for part in found.parts if isinstance(part, TextPart)) == LONG.text
 
 
 @pytest.mark.parametrize("wire", NAMES)

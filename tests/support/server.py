@@ -152,8 +152,11 @@ class Silence:
     """The request is read and never answered, until the client leaves."""
 
 
+@dataclass(frozen=True)
 class Hangup:
-    """The connection is closed without an answer."""
+    """The connection is closed (`reset`: by RST) without an answer."""
+
+    reset: bool = False
 
 
 @dataclass(frozen=True)
@@ -305,7 +308,9 @@ class Server:
             case Silence():
                 await reader.read()
                 return False
-            case Hangup():
+            case Hangup(reset=reset):
+                if reset:
+                    _reset(writer)
                 return False
             case Plain():
                 return await _send_plain(reply, reader, writer)
@@ -421,7 +426,11 @@ class _Stream:
         if self.how.ending == "end":
             return self._end()
         if self.how.ending == "reset":
-            sock: socket.socket = self.writer.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.writer.transport.abort()
+            _reset(self.writer)
         return False
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    sock: socket.socket = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
