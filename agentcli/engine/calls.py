@@ -40,6 +40,9 @@ class Place:
     """Takes the providers' keys out of what tools bring."""
 
 
+HALF = "Your answer reached its output limit before this call was whole. Nothing was done; send it again, shorter or in several calls."
+
+
 @dataclass(frozen=True)
 class _Ready:
     """A call that may run: known, its arguments valid."""
@@ -61,12 +64,15 @@ class Calls:
     emit: Emit
     beside: Beside = field(default_factory=Beside)
 
-    async def run(self, calls: Sequence[ToolCall]) -> tuple[ToolResult, ...]:
-        """All results, in the order of the calls. When cancelled, each call left has an "interrupted" result (see `finished`)."""
+    async def run(self, calls: Sequence[ToolCall], *, cut: bool = False) -> tuple[ToolResult, ...]:
+        """All results, in the order of the calls. When cancelled, each call left has an "interrupted" result (see `finished`).
+
+        `cut`: their answer ended at its output limit, so that the last of them may be half.
+        """
         self.finished: dict[str, ToolResult] = {}
         ready: list[_Ready] = []
         for call in calls:
-            prepared = self._prepare(call)
+            prepared = self._prepare(call, may_be_half=cut and call is calls[-1])
             if isinstance(prepared, _Ready):
                 ready.append(prepared)
                 self._announce(prepared)
@@ -80,15 +86,18 @@ class Calls:
                     self._settle(interrupted(call), 0.0)
         return tuple(self.finished[call.id] for call in calls)
 
-    def _prepare(self, call: ToolCall) -> _Ready | ToolOutcome:
+    def _prepare(self, call: ToolCall, *, may_be_half: bool) -> _Ready | ToolOutcome:
         tool = self.tools.get(call.name)
         if tool is None:
             near = nearest(call.name, tuple(self.tools)) or tuple(self.tools)
             return _failed(f"There is no tool '{call.name}'. Tools: {', '.join(near)}.")
+        if may_be_half and not call.arguments:
+            return _failed(HALF)
         try:
             raw = msgspec.json.decode(call.arguments or "{}")
         except msgspec.DecodeError as error:
-            return _failed(f"The arguments of {call.name} are not valid JSON ({error}). Nothing was done; send the call again.")
+            wrong = f"The arguments of {call.name} are not valid JSON ({error}). Nothing was done; send the call again."
+            return _failed(HALF if may_be_half else wrong)
         try:
             args = read_args(tool, raw)
             return _Ready(call, tool, args, tool.access(args))

@@ -169,7 +169,9 @@ class Loop:
             reply = await self._turn()
             self._text = reply.message.text() or self._text
             if calls := reply.message.calls():
-                await self._work(calls)
+                if reply.message.stop != "length":
+                    _refuse_cut(reply)
+                await self._work(calls, cut=reply.message.stop == "length")
                 continue
             await self.setup.control.settle(self._calls.beside.left)
             if self._deliver():
@@ -267,9 +269,9 @@ class Loop:
         if message.content:
             self.history.append(message)
 
-    async def _work(self, calls: tuple[ToolCall, ...]) -> None:
+    async def _work(self, calls: tuple[ToolCall, ...], *, cut: bool) -> None:
         try:
-            results = await self._calls.run(calls)
+            results = await self._calls.run(calls, cut=cut)
         except asyncio.CancelledError:
             self.history.append(ToolMessage(tuple(self._calls.finished.values())))
             raise

@@ -96,6 +96,15 @@ _EVENT = msgspec.json.Decoder(Event, strict=False)
 
 
 @dataclass
+class Open:
+    """A block that is coming. `whole_input`: arguments that came with a call's first event; they count where no piece follows."""
+
+    type: str
+    signature: str = ""
+    whole_input: str = ""
+
+
+@dataclass
 class MessageState(Answering):
     """What one stream has said so far. `model` is who reads its thinking again."""
 
@@ -104,11 +113,8 @@ class MessageState(Answering):
     before: Usage = field(default_factory=Usage)
     """What was used up to the last pause."""
     paused: bool = False
-    block: str = ""
-    """The type of the block that comes now."""
-    signature: str = ""
-    whole_input: str = ""
-    """Arguments that came with a call's first event; they count where no piece follows."""
+    blocks: dict[int, Open] = field(default_factory=dict)
+    """Those that have begun and not ended, by their index: some services send several in turn."""
 
 
 # --- answer to parts ---
@@ -141,42 +147,42 @@ def from_wire(event: Event, state: MessageState) -> list[StreamPart]:
 
 
 def _start(index: int, block: Block, state: MessageState, parts: list[StreamPart]) -> None:
-    state.block = block.type
+    state.blocks[index] = begun = Open(block.type)
     match block.type:
         case "text":
             if block.text:
                 parts.append(TextPart(block.text))
         case "thinking":
-            state.signature = block.signature or ""
+            begun.signature = block.signature or ""
             if block.thinking:
                 parts.append(ThinkingPart(block.thinking))
         case "redacted_thinking":
             parts.append(ThinkingPart("", sealed(state.model, block.data or ""), redacted=True))
         case "tool_use":
-            state.whole_input = msgspec.json.encode(block.input).decode() if block.input else ""
+            begun.whole_input = msgspec.json.encode(block.input).decode() if block.input else ""
             parts.extend(state.calls.feed(index, block.id or "", block.name or "", ""))
 
 
 def _delta(index: int, delta: Delta, state: MessageState, parts: list[StreamPart]) -> None:
+    block = state.blocks.setdefault(index, Open(""))
     if delta.text:
         parts.append(TextPart(delta.text))
     if delta.thinking:
         parts.append(ThinkingPart(delta.thinking))
     if delta.signature:
-        state.signature += delta.signature
-    if delta.partial_json and state.block == "tool_use":
-        state.whole_input = ""
+        block.signature += delta.signature
+    if delta.partial_json and block.type == "tool_use":
+        block.whole_input = ""
         parts.extend(state.calls.feed(index, "", "", delta.partial_json))
 
 
 def _stop(index: int, state: MessageState, parts: list[StreamPart]) -> None:
     """A signature counts only once its block is whole."""
-    if state.signature:
-        parts.append(ThinkingPart("", sealed(state.model, state.signature)))
-        state.signature = ""
-    if state.whole_input:
-        parts.extend(state.calls.feed(index, "", "", state.whole_input))
-        state.whole_input = ""
+    block = state.blocks.pop(index, Open(""))
+    if block.signature:
+        parts.append(ThinkingPart("", sealed(state.model, block.signature)))
+    if block.whole_input:
+        parts.extend(state.calls.feed(index, "", "", block.whole_input))
 
 
 def _whole(event: Event, state: MessageState, parts: list[StreamPart]) -> None:
@@ -209,7 +215,7 @@ def _count(counts: Counts | None, state: MessageState, parts: list[StreamPart]) 
 def resume(state: MessageState) -> None:
     """After a pause: the next request's answer belongs to this one."""
     state.before = state.before + Usage(**state.counts)
-    state.counts, state.stop, state.paused = {}, None, False
+    state.counts, state.blocks, state.stop, state.paused = {}, {}, None, False
 
 
 # --- HTTP to events ---

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.faults import ODDITIES, Fault, faults_of
+from support.faults import CUTS, ODDITIES, Fault, faults_of
 from support.program import Ran, environment
 from support.server import Answer, Call, Script, Server
 from support.warm import Warm
@@ -161,7 +161,7 @@ def test_in_stream_json_a_fault_is_the_one_result_and_nothing_shown_is_lost_and_
 def test_however_oddly_an_answer_comes_each_call_runs_once_and_the_run_ends_well(bench: Bench, wire: str, words: tuple[str, ...]) -> None:
     def seen(name: str) -> dict[str, Any]:
         odd = ODDITIES[name]
-        run = bench.run(name, wire, *words, replies=(odd.sent(wire, Answer(odd.text, calls=odd.calls)),), always=odd.sent(wire, DONE))
+        run = bench.run(name, wire, *words, replies=(odd.sent(wire, Answer(odd.text, calls=odd.calls, stop=odd.stop)),), always=odd.sent(wire, DONE))
         out = run.ran.result["result"] if words else run.ran.out.rstrip("\n")
         return {"code": run.ran.code, "err": run.ran.err, "out": out, "asked": len(run.server.requests), "commands": sorted(run.commands)}
 
@@ -169,3 +169,17 @@ def test_however_oddly_an_answer_comes_each_call_runs_once_and_the_run_ends_well
         return {"code": 0, "err": "", "out": "Done.", "asked": 2, "commands": list(ODDITIES[name].ran)}
 
     assert side_by_side(seen, list(ODDITIES)) == {name: expected(name) for name in ODDITIES}
+
+
+@pytest.mark.parametrize("wire", NAMES)
+def test_an_answer_that_is_cut_is_shown_and_is_a_failure_and_none_of_its_calls_run(bench: Bench, wire: str) -> None:
+    def seen(name: str) -> list[Any]:
+        text = bench.run(name, wire, always=CUTS[name])
+        stream = bench.run(name, wire, "--output-format", "stream-json", always=CUTS[name])
+        return [
+            (run.ran.code, run.error.count("error: "), len(run.server.requests), run.commands, shown)
+            for run, shown in ((text, text.ran.out), (stream, (stream.ran.result["result"], stream.ran.result["error"]["kind"])))
+        ]
+
+    expected = [(1, 1, 1, [], "Half an ans\n"), (1, 1, 1, [], ("Half an ans", "answer_cut"))]
+    assert side_by_side(seen, list(CUTS)) == dict.fromkeys(CUTS, expected)

@@ -210,6 +210,26 @@ def test_an_answer_that_is_not_whole_is_never_passed_off_as_one(tmp_path: Path, 
     assert end.text == "Half"
 
 
+@pytest.mark.parametrize("stop", ["content_filter", "refusal"])
+def test_calls_of_an_answer_that_was_stopped_by_a_filter_do_not_run(tmp_path: Path, stop: str) -> None:
+    echo = Echo()
+    made = stage(tmp_path, [{"text": "Half", "calls": [call("a")], "stop": stop}], tools=[echo])
+    end = ask(made)
+    assert (end.failure and end.failure.kind, end.text, echo.log) == ("answer_cut", "Half", [])
+    assert isinstance(made.loop.history[-1], ToolMessage), "each call has its result"
+
+
+@pytest.mark.parametrize("arguments", ["", '{"word": "b'])
+def test_the_call_at_which_the_output_limit_cut_is_not_run_and_the_model_is_told(tmp_path: Path, arguments: str) -> None:
+    echo = Echo()
+    last = {"name": "echo", "arguments": arguments}
+    made = stage(tmp_path, [{"calls": [call("a"), last], "stop": "length"}, {"text": "I see."}], tools=[echo])
+    end = ask(made)
+    results = [event.result for event in made.of(ToolFinished)]
+    assert (end.text, echo.log) == ("I see.", ["begin a", "end a"])
+    assert sorted((result.is_error, "output limit" in result.text()) for result in results) == [(False, False), (True, True)]
+
+
 def test_the_turn_limit_stops_before_the_next_call(tmp_path: Path) -> None:
     made = stage(tmp_path, [{"calls": [call("a")], "repeat": True}], tools=[Echo()], limits=RunLimits(max_turns=3))
     end = ask(made)

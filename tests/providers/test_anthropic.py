@@ -95,6 +95,15 @@ def test_arguments_that_come_with_the_calls_first_event_count_where_no_piece_fol
     ]  # fmt: skip
 
 
+def test_a_call_whose_pieces_come_after_another_block_began_is_whole() -> None:
+    call = start(0, type="tool_use", id="a", name="read", input={})
+    pieces = [delta(0, type="input_json_delta", partial_json=piece) for piece in ('{"path":', '"a"}')]
+    found = parts(call, pieces[0], start(1, type="text", text=""), delta(1, type="text_delta", text="On"), pieces[1], stop(0), stop(1), ended("tool_use"))
+    assert [part for part in found if not isinstance(part, TextPart)] == [
+        CallPart(0, "a", "read", ""), CallPart(0, "", "", '{"path":'), CallPart(0, "", "", '"a"}'), StopPart("tool_calls"),
+    ]  # fmt: skip
+
+
 def test_the_services_own_tools_are_none_of_ours() -> None:
     events = [
         start(0, type="server_tool_use", id="s", name="web_search", input={}),

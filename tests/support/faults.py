@@ -179,6 +179,7 @@ class Oddity:
     calls: tuple[Call, ...] = (Call("bash", {"command": "echo Ünïcödé 😀 >> ran.txt"}, id="c1"),)
     ran: tuple[str, ...] = ("Ünïcödé 😀",)
     text: tuple[str, ...] = ("Looking.",)
+    stop: str = ""
 
 
 def _by(**how: Any) -> Callable[[str, Answer], Script]:
@@ -205,6 +206,7 @@ STRANGE = b'event: telepathy\ndata: {"type":"telepathy.delta","index":3,"delta":
 STRANGERS = dict.fromkeys(range(0, 12, 3), STRANGE)
 """Events that nobody knows, by their places."""
 TWO = (Call("bash", {"command": "echo one >> ran.txt"}, id="c1"), Call("bash", {"command": "echo two >> ran.txt"}, id="c2"))
+NO_JSON = Call("bash", '{"command": "echo half >> ran.txt')
 SAME_ID = tuple(Call(call.name, call.arguments, id="same") for call in TWO)
 
 ODDITIES = {
@@ -220,5 +222,14 @@ ODDITIES = {
     "a finish reason, then reset": Oddity(_whole_then("reset")),
     "two calls of one id": Oddity(_by(), SAME_ID, ("one", "two")),
     "interleaved calls": Oddity(_as_stream(interleaved), TWO, ("one", "two")),
-    "arguments that are no JSON": Oddity(_by(), (Call("bash", '{"command": "echo half >> ran.txt'),), ()),
+    "arguments that are no JSON": Oddity(_by(), (NO_JSON,), ()),
+    "a call cut at the output limit": Oddity(_by(), (TWO[0], NO_JSON), ("one",), stop="length"),
 }
+
+CUTS = {
+    "at the output limit": Answer("Half an ans", stop="length"),
+    "by a filter": Answer("Half an ans", stop="content_filter"),
+    "by a filter, after a call": Answer("Half an ans", calls=TWO, stop="content_filter"),
+    "by a refusal": Answer(refusal="Half an ans"),
+}
+"""Answers that end by themselves and are not whole."""
