@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.examples import PROGRAMS, local_config, scripted_config
+from support.examples import PROGRAMS, local_config, readme_blocks, scripted_config
 
 Run = Callable[..., str]
 HELLO = [
@@ -98,10 +98,13 @@ session.send("x", output_schema=5)  # wrong
 """
 
 
-def test_the_programs_pass_a_strict_type_check_as_a_user_would_run_it_and_slips_do_not(tmp_path: Path) -> None:
+def test_the_programs_and_the_readme_pass_a_strict_type_check_as_a_user_would_run_it_and_slips_do_not(tmp_path: Path) -> None:
     """With no configuration of ours, against the installed package."""
+    blocks = [tmp_path / f"block_{number}.py" for number, _ in enumerate(readme_blocks(), start=1)]
+    for path, block in zip(blocks, readme_blocks(), strict=True):
+        path.write_text(block)
     (tmp_path / "slips.py").write_text(SLIPS)
-    argv = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(PROGRAMS), "slips.py"]
+    argv = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(PROGRAMS), *map(str, blocks), "slips.py"]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, check=False)
     wrong = {number for number, line in enumerate(SLIPS.splitlines(), start=1) if line.endswith("# wrong")}
     *errors, _ = [line.split(":") for line in done.stdout.splitlines() if ": note:" not in line]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.examples import scripted_config
+from support.examples import readme_blocks, scripted_config
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SCRIPT: list[Any] = [
     {"agent": "lead", "text": '{"tasks": [{"title": "all", "prompt": "Describe."}]}', "repeat": True},
     {"agent": "reviewer", "text": '{"approved": true, "feedback": ""}', "repeat": True},
@@ -20,15 +17,7 @@ SCRIPT: list[Any] = [
     {"when": "Look around", "calls": [{"name": "ls", "arguments": {}}]},
     {"text": "a scripted answer", "repeat": True},
 ]
-
-
-def library() -> list[str]:
-    """The Python blocks between `## Library` and the next heading of its kind."""
-    _, _, rest = README.read_text(encoding="utf-8").partition("\n## Library\n")
-    return BLOCK.findall(re.split(r"^## ", rest, flags=re.MULTILINE)[0])
-
-
-BLOCKS = library()
+BLOCKS = readme_blocks()
 
 
 def test_the_readme_has_a_library_section_with_programs() -> None:

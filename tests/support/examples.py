@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "examples" / "programs"
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+README = Path(__file__).resolve().parents[2] / "README.md"
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LOCAL = ("qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
 SCOUT = 'agents "scout" { description = "Reads files and reports findings." model = "fast" tools = ["read", "ls", "grep", "glob"] }\n'
 
@@ -45,3 +48,9 @@ providers "openai" {{
   models "gpt-4o" {{ sent_as = "{large}" }}
 }}
 {PATIENT}"""
+
+
+def readme_blocks() -> list[str]:
+    """The Python blocks of the README between `## Library` and the next heading of its kind."""
+    _, _, rest = README.read_text(encoding="utf-8").partition("\n## Library\n")
+    return BLOCK.findall(re.split(r"^## ", rest, flags=re.MULTILINE)[0])
