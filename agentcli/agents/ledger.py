@@ -37,7 +37,8 @@ class TreeLedger:
     def turn(self) -> None:
         """Raises TurnLimit where the tree has had all its turns."""
         if self.max_turns is not None and self._turns >= self.max_turns:
-            raise TurnLimit(f"the limit of {self.max_turns} turns, over all agents, is reached.", hint="Raise it with --max-turns, or go on with -c.")
+            hint = "Raise max_turns (--max-turns), or go on with -c."
+            raise TurnLimit(f"the limit of {self.max_turns} turns, over all agents, is reached.", hint=hint)
         self._turns += 1
 
     def check(self) -> None:
@@ -47,11 +48,11 @@ class TreeLedger:
         if self.max_usd is not None and self.cost_usd is not None:
             spent = self.cost_usd - self._usd_before
             if spent >= self.max_usd:
-                raise BudgetLimit(f"the budget of ${self.max_usd:g} is spent (${spent:.4f}).", hint="Raise it with --max-budget-usd.")
+                raise BudgetLimit(f"the budget of ${self.max_usd:g} is spent (${spent:.4f}).", hint="Raise max_budget_usd (--max-budget-usd).")
         if self.max_tokens is not None:
             used = self.usage.total - self._tokens_before
             if used >= self.max_tokens:
-                raise BudgetLimit(f"the limit of {self.max_tokens} tokens is used up ({used}).", hint="Raise it with --max-tokens.")
+                raise BudgetLimit(f"the limit of {self.max_tokens} tokens is used up ({used}).", hint="Raise max_tokens (--max-tokens).")
 
     def charge(self, usage: Usage, cost_usd: float | None) -> None:
         """Adds a call. An unknown price makes the sum unknown, not smaller; a limit in USD is refused for such models at the start."""

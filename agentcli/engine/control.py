@@ -131,9 +131,9 @@ class RunLimits:
     """
 
     max_turns: int | None = None
-    turns_hint: str = "Raise it with --max-turns, or go on with -c."
+    turns_hint: str = "Raise max_turns (--max-turns), or go on with -c."
     timeout_s: float | None = None
-    time_hint: str = "Raise it with --timeout."
+    time_hint: str = "Raise timeout_s (--timeout)."
     max_output_tokens: int | None = None
     first_byte_s: float = 300.0
     idle_s: float = 300.0

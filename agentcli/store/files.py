@@ -87,8 +87,8 @@ class SessionFile:
         except BlockingIOError:
             os.close(descriptor)
             name = path.name.removesuffix(SUFFIX)
-            hint = f"End that one first, or go on in a copy: --resume {name} --fork-session"
-            raise SessionError(f"session '{name}' is open in another process.", hint=hint) from None
+            hint = f"Close it there first, or go on in a copy: --resume {name} --fork-session (a program: fork=True)"
+            raise SessionError(f"session '{name}' is open already, here or in another process.", hint=hint) from None
         except OSError as error:
             if error.errno not in NO_LOCKS_HERE:
                 os.close(descriptor)

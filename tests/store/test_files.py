@@ -201,7 +201,7 @@ def test_a_second_process_is_refused_and_let_in_when_the_first_is_killed(tmp_pat
         with pytest.raises(SessionError) as caught:
             SessionFile.open(path)
         assert caught.value.line() == (
-            "session 's-1' is open in another process. End that one first, or go on in a copy: --resume s-1 --fork-session"
+            "session 's-1' is open already, here or in another process. Close it there first, or go on in a copy: --resume s-1 --fork-session (a program: fork=True)"
         )
     finally:
         holder.kill()
@@ -214,6 +214,6 @@ def test_a_second_process_is_refused_and_let_in_when_the_first_is_killed(tmp_pat
 def test_a_session_opened_twice_in_one_process_is_refused_too(tmp_path: Path) -> None:
     with SessionFile.create(tmp_path, "s-1") as file:
         file.append(started_envelope(1))
-        with pytest.raises(SessionError, match="open in another process"):
+        with pytest.raises(SessionError, match="open already process"):
             SessionFile.open(file.path)
     SessionFile.open(file.path).close()
