@@ -214,6 +214,6 @@ def test_a_second_process_is_refused_and_let_in_when_the_first_is_killed(tmp_pat
 def test_a_session_opened_twice_in_one_process_is_refused_too(tmp_path: Path) -> None:
     with SessionFile.create(tmp_path, "s-1") as file:
         file.append(started_envelope(1))
-        with pytest.raises(SessionError, match="open already process"):
+        with pytest.raises(SessionError, match="open already, here or in another process"):
             SessionFile.open(file.path)
     SessionFile.open(file.path).close()
