@@ -38,7 +38,7 @@ class ChatWire:
             chunks.append(_chunk(model, [{"index": 0, "delta": {}, "finish_reason": _stop(answer)}]))
         if answer.usage is not None and request.body.get("stream_options", {}).get("include_usage"):
             chunks.append({**_chunk(model, []), "usage": _usage(answer)})
-        return [b"data: %b\n\n" % json.dumps(chunk, ensure_ascii=False).encode() for chunk in chunks]
+        return [b"data: %b\n\n" % json.dumps(chunk, ensure_ascii=False).encode("utf-8", "backslashreplace") for chunk in chunks]
 
     def end_mark(self) -> bytes:
         return b"data: [DONE]\n\n"

@@ -148,6 +148,32 @@ def workplace(folder: Path, script: Sequence[Mapping[str, Any]], config: str = C
     return path
 
 
+SERVED = """
+default_model = "test/m"
+providers "test" {
+  api_key  = "sk-test-canary-0001"
+  base_url = "%s"
+  models "m" {
+    limit = { context = 32000, output = 4000 }
+    cost = { input = 1.0, output = 2.0 }
+  }
+  models "other" {
+    effort = ["low", "high"]
+    cost = { input = 1.0, output = 2.0 }
+  }
+}
+limits {
+  retries       = 1
+  retry_first_s = 0.01
+}
+"""
+
+
+def served(folder: Path, url: str) -> Path:
+    """A config with two models of a loopback server, beside an empty project; gives the config's path."""
+    return workplace(folder, [], SERVED % url)
+
+
 def agentcli(*words: str) -> list[str]:
     return [sys.executable, "-m", "agentcli", *words]
 
