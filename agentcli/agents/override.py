@@ -133,13 +133,14 @@ def choose_model(chain: Chain) -> Choice:
     return Choice(chain.parent, "parent", chain.effort)
 
 
-def resolve_choice(choice: Choice, parent: Resolved, resolver: Resolver) -> Picked:
-    """Looks the chosen model up. An inherited one is the parent's as it runs, effort included, and is not looked up again.
+def resolve_choice(choice: Choice, parent: Resolved | None, resolver: Resolver) -> Picked:
+    """Looks the chosen model up. An inherited one is the parent's as it runs, effort included, and is not looked up again; `parent` may be None
+    only where it is not inherited.
 
     Raises:
         UnknownModel: nobody has a model of that name; carries the nearest names. There is no silent fallback.
     """
-    found = parent if choice.inherited else resolver.resolve(choice.requested)
+    found = parent if choice.inherited and parent is not None else resolver.resolve(choice.requested)
     ref, note = found.ref, choice.note
     if choice.effort and (choice.inherited or not names_effort(choice.requested, found)):
         if choice.effort in found.spec.effort:

@@ -100,11 +100,16 @@ class UnknownModel(UsageError):
 
     kind = "unknown_model"
 
-    def __init__(self, name: str, nearest: tuple[str, ...] = (), *, hint: str = "") -> None:
+    def __init__(self, name: str, nearest: tuple[str, ...] = (), *, hint: str = "", place: str = "") -> None:
         near = f"; nearest: {', '.join(nearest)}" if nearest else ""
-        super().__init__(f"unknown model '{name}'{near}.", hint=hint or "List what can be used with: agentcli models")
+        where = f"{place}: " if place else ""
+        super().__init__(f"{where}unknown model '{name}'{near}.", hint=hint or "List what can be used with: agentcli models")
         self.name = name
         self.nearest = nearest
+
+    def placed(self, place: str) -> UnknownModel:
+        """The same, saying where the name stands: a flag, a variable, `file:line: key`."""
+        return UnknownModel(self.name, self.nearest, hint=self.hint, place=place)
 
 
 class ModelRefused(UsageError):

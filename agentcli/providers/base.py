@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -96,6 +96,15 @@ class Provider(Protocol):
     def stream(self, request: ModelRequest) -> AsyncGenerator[StreamPart, None]: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A provider that can be asked what it has."""
+
+    async def list_models(self, limit_s: float) -> tuple[str, ...]:
+        """The ids that the service says it serves, in its order, within so many seconds. Raises only `ProviderError`."""
+        ...
 
 
 class Merge:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from agentcli.protocol.models import Wire
-from agentcli.providers.base import ModelRequest, Provider, StreamPart
+from agentcli.providers.base import Listing, ModelRequest, Provider, StreamPart
 
 
 class ManyWires:
@@ -21,6 +21,11 @@ class ManyWires:
         async with aclosing(provider.stream(request)) as parts:
             async for part in parts:
                 yield part
+
+    async def list_models(self, limit_s: float) -> tuple[str, ...]:
+        """What the service says over its own wire. Raises only ProviderError."""
+        own = self.by_wire[self._own]
+        return await own.list_models(limit_s) if isinstance(own, Listing) else ()
 
     async def aclose(self) -> None:
         for provider in self.by_wire.values():

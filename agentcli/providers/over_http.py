@@ -104,13 +104,13 @@ class OverHttp(ABC, Generic[State]):
             if not state.is_over:
                 raise
 
-    async def list_models(self) -> tuple[str, ...]:
-        """The ids that the service says it serves, in its order.
+    async def list_models(self, limit_s: float = 60.0) -> tuple[str, ...]:
+        """The ids that the service says it serves, in its order, within so many seconds.
 
         Raises:
             ProviderError: nothing else.
         """
-        call = Outgoing(self._source, self.models_url(), self.headers(None), None, Limits(30.0, 30.0, 60.0))
+        call = Outgoing(self._source, self.models_url(), self.headers(None), None, Limits(limit_s, limit_s, limit_s))
         try:
             found = msgspec.json.decode(await fetch(self._clients, call), type=_Ids)
         except ValueError:

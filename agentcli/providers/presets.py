@@ -23,6 +23,8 @@ class Preset(NamedTuple):
     provider: ProviderSpec
     models: tuple[ModelSpec, ...]
     default: str
+    ask: bool = False
+    """Whether its own list says what there is."""
 
 
 class Service(NamedTuple):
@@ -69,7 +71,7 @@ def _ready(service: Service, key: str, environ: Mapping[str, str]) -> Preset:
     custom = _first_set(service.url_variables, environ).rstrip("/")
     if custom and custom != url:
         wire: Wire = "openai-chat" if service.chat else service.wire  # what calls itself OpenAI elsewhere is some compatible server
-        return Preset(ProviderSpec(service.name, wire, custom, Secret(key), remote=not is_own_machine(custom)), (), "")
+        return Preset(ProviderSpec(service.name, wire, custom, Secret(key), remote=not is_own_machine(custom)), (), "", ask=True)
     spec = ProviderSpec(service.name, service.wire, url, Secret(key), quirks=service.quirks, key_header=service.key_header)
     return Preset(spec, service.models, service.default)
 

@@ -75,8 +75,7 @@ class Catalogue:
         open_providers: Iterable[str] | Mapping[str, Wire] = (),
     ) -> None:
         self._models: dict[tuple[str, str], ModelSpec] = {}
-        for spec in models:
-            self._models.setdefault((spec.provider, spec.id), spec)
+        self.add(models)
         self._aliases = {name.casefold(): target for name, target in (aliases or {}).items()}
         self._open: dict[str, Wire] = (
             dict(open_providers) if isinstance(open_providers, Mapping) else dict.fromkeys(open_providers, "openai-chat")
@@ -86,6 +85,11 @@ class Catalogue:
     @property
     def models(self) -> tuple[ModelSpec, ...]:
         return tuple(self._models.values())
+
+    def add(self, models: Iterable[ModelSpec]) -> None:
+        """Models that became known later; those that were known stay as they are."""
+        for spec in models:
+            self._models.setdefault((spec.provider, spec.id), spec)
 
     def matching(self, query: str) -> tuple[ModelSpec, ...]:
         """The models whose provider, id or human name holds every word of the query; case does not matter."""
@@ -180,8 +184,12 @@ class Catalogue:
         return Resolved(spec, spec.ref())
 
     def _nearest(self, name: str) -> tuple[str, ...]:
-        references = [f"{spec.provider}/{spec.id}" for spec in self.models]
-        return nearest(name, (*references, *self.aliases, *(spec.name for spec in self.models if spec.name)))
+        """Three different models (or aliases), each found by whichever of its names is the most alike."""
+        shown = {alias: alias for alias in self.aliases}
+        for spec in self.models:
+            reference = f"{spec.provider}/{spec.id}"
+            shown |= {reference: reference} | ({spec.name: reference} if spec.name else {})
+        return tuple(dict.fromkeys(shown[found] for found in nearest(name, shown, len(shown))))[:3]
 
 
 def _with_effort(spec: ModelSpec, effort: str, asked: str) -> Resolved:

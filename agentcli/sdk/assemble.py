@@ -15,7 +15,7 @@ from agentcli.agents.kit import Kit, SwitchableModel, TreeLimits
 from agentcli.agents.ledger import TreeLedger
 from agentcli.agents.offered import delegation_tools
 from agentcli.agents.orchestrator import Orchestrator
-from agentcli.agents.spec import DELEGATION_TOOLS, INHERIT, ROLES, WorkerSpec, select_tools
+from agentcli.agents.spec import DELEGATION_TOOLS, INHERIT, WorkerSpec, select_tools
 from agentcli.agents.tree import Node
 from agentcli.config.settings import save_rule
 from agentcli.engine.approvals import Approvals
@@ -36,6 +36,7 @@ from agentcli.safety.redact import known_out
 from agentcli.safety.rules import Policy, Rule, parse_rule, parse_rules
 from agentcli.sdk import saved
 from agentcli.sdk.bus import Bus
+from agentcli.sdk.named import check_models, check_pins, first_model
 from agentcli.sdk.parts import MAIN, Parts
 from agentcli.sdk.roster import check_tools, roster_of
 from agentcli.sdk.schemas import json_schema
@@ -231,12 +232,11 @@ def _main(agent: AsyncAgent, options: Wanted, kit: Kit, past: _Past, spec: Worke
     if not asked and spec.model and spec.model != INHERIT:
         asked, link = spec.model, "definition"
     name, link = agent.services.starting_model(asked, link, past.model())
-    resolved = kit.catalogue.resolve(name)
+    resolved = first_model(agent.services, name, link)
     if effort := options.effort or (spec.effort if link == "definition" else ""):
         resolved = _at_effort(resolved, effort)
-    for spoken in (resolved, *map(kit.catalogue.resolve, kit.fallback_models)):
+    for spoken in (resolved, *check_models(kit, options, agent.config, agent.origin.link)):
         check_budget(kit, spoken.spec)
-    _check_names(kit)
 
     def emit(event: AnyEvent) -> None:
         kit.publish(MAIN, event)
@@ -245,24 +245,6 @@ def _main(agent: AsyncAgent, options: Wanted, kit: Kit, past: _Past, spec: Worke
     model = SwitchableModel(kit, kit.activate(resolved, name, link), kit.fallback_models)
     gate = Gate(kit.policy, kit.approvals, kit.remember_rule)
     return Node(MAIN, MAIN, spec, None, emit, held, model, gate, (), kit.ledger, state="running")
-
-
-def _check_names(kit: Kit) -> None:
-    """What flags and options say of workers' models must exist before anything runs. Raises UnknownModel."""
-    for name in (kit.subagent_model, *kit.pins.values()):
-        if name.strip() and name.strip().lower() != INHERIT:
-            kit.catalogue.resolve(name)
-
-
-def _loose_pins(kit: Kit, orchestrator: Orchestrator) -> list[str]:
-    """A word about pins for workers that there are not: they may still be defined, or it is a slip."""
-    names = orchestrator.roster.names()
-    known = {name.casefold() for name in (*names, *ROLES)}
-    return [
-        f"no worker is called '{name}' (nearest: {', '.join(nearest(name, names))}); its model {model} holds for one defined later."
-        for name, model in kit.pins.items()
-        if name.casefold() not in known
-    ]
 
 
 def _at_effort(resolved: Resolved, effort: str) -> Resolved:
@@ -312,7 +294,7 @@ def _parts(agent: AsyncAgent, options: Wanted, kit: Kit, bus: Bus, orchestrator:
         setup=setup,
         history=history,
         file=past.file,
-        notices=(*agent.config.warnings, *past.problems, *orchestrator.roster.warnings, *_loose_pins(kit, orchestrator)),
+        notices=(*agent.config.warnings, *past.problems, *orchestrator.roster.warnings, *check_pins(kit, orchestrator.roster, node.tool_names)),
         prepare=lambda: _prepare(agent, kit, node),
         resumed=bool(past.envelopes),
         on_approval=options.on_approval,

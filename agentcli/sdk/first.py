@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from agentcli.providers.presets import presets_from, services
+from agentcli.providers.presets import own_servers, presets_from, services
 from agentcli.sdk.overview import weights_rows
 
 if TYPE_CHECKING:
@@ -22,17 +22,26 @@ class FirstModel(Struct, frozen=True):
 
 
 def first_models(agent: AsyncAgent) -> list[FirstModel]:
-    """The default of each service whose key variable is set, then the local models that can be had."""
+    """The default of each service whose key variable is set (all of one at an address of one's own that was asked), then the local models."""
     keys = {service.name: service.key for service in services()}
-    found = [
-        FirstModel(f"{preset.provider.name}/{preset.default}", f"{keys.get(preset.provider.name, 'its key')} is set")
-        for preset in presets_from(agent.environ)
-        if preset.default
-    ]
+    found = []
+    for preset in presets_from(agent.environ):
+        name = preset.provider.name
+        ids = (preset.default,) if preset.default else agent.services.served.get(name, ())
+        found += [FirstModel(f"{name}/{model}", f"{keys.get(name, 'its key')} is set") for model in ids]
     for row in weights_rows():
         why = "on this machine already" if row.path else f"on this machine, needs no key; fetched once from {row.source}"
         found.append(FirstModel(f"local/{row.name}", why, 0 if row.path else row.size))
     return found
+
+
+def more_models() -> str:
+    """What to do where there are no models but the local ones, as the end of a sentence."""
+    keys, servers = key_variables(), ", ".join(f"{server.name}/NAME" for server in own_servers())
+    return (
+        f"set one such as {', '.join(keys[:3])} ({len(keys) - 3} more services are known), write an agent.hcl,"
+        f" or name a model of a server on this machine with --model: {servers}."
+    )
 
 
 def key_variables() -> list[str]:

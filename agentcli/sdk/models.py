@@ -15,7 +15,7 @@ from agentcli.providers.clients import Clients
 from agentcli.providers.door import Door, DoorPolicy
 from agentcli.providers.presets import filled, is_own_server, known_models, presets_from, servers_from, with_known
 from agentcli.providers.prices import UNKNOWN, Known, Prices
-from agentcli.providers.registry import Catalogue, connect
+from agentcli.providers.registry import Catalogue, Resolved, connect
 from agentcli.system import folders
 
 LOCAL = "local"
@@ -36,6 +36,10 @@ class Services:
     servers: dict[str, ProviderSpec] = field(init=False)
     """Servers of one's own machine, which may run or not."""
     preset_default: str = field(init=False, default="")
+    unlisted: tuple[str, ...] = field(init=False)
+    """Providers of which only their own list can tell what they have."""
+    served: dict[str, tuple[str, ...]] = field(init=False, default_factory=dict)
+    """What those of them that were asked have."""
     _connected: dict[str, Provider] = field(default_factory=dict)
     _doors: dict[str, Door] = field(default_factory=dict)
     _specs: dict[str, ProviderSpec] = field(default_factory=dict)
@@ -46,12 +50,13 @@ class Services:
         self._prices = Prices(folders.cache())
         found = presets_from(self.environ)
         declared = set(self.config.provider_names)
-        self.presets = {spec.name: spec for spec, _, _ in found if spec.name not in declared}
+        found = [preset for preset in found if preset.provider.name not in declared]
+        self.presets = {preset.provider.name: preset.provider for preset in found}
+        self.unlisted = tuple(preset.provider.name for preset in found if preset.ask)
         models = [model for name in self.config.provider_names for model in self._declared_models(name)]
-        for spec, known, default in found:
-            if spec.name in self.presets:
-                models += known
-                self.preset_default = self.preset_default or (f"{spec.name}/{default}" if default else "")
+        for preset in found:
+            models += preset.models
+            self.preset_default = self.preset_default or (f"{preset.provider.name}/{preset.default}" if preset.default else "")
         self.servers = {name: spec for name, spec in servers_from(self.environ).items() if name not in declared}
         models += self._local_models()
         open_providers = {name: self.config.wire(name) for name in self.config.provider_names if not self.config.closed(name)}
@@ -158,19 +163,52 @@ class Services:
         """The name of a session's first model and the link that decided it.
 
         Raises:
-            UsageError: nothing names one; tells the three ways.
+            UsageError: nothing names one; tells the three ways. ProviderError: a service must be asked what it has, and cannot be.
         """
         if asked:
             return asked, link
         if resumed:
             return resumed, "session"
+        if usual := self._usual_model():
+            return usual
+        if self.unlisted:
+            from agentcli.sdk.served import default_of
+
+            return default_of(self), "default"
+        raise UsageError(NO_MODEL)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether, where nothing else names a model, a service must be asked what it has."""
+        return bool(self.unlisted) and self._usual_model() is None and self.unlisted[0] not in self.served
+
+    def _usual_model(self) -> tuple[str, Link] | None:
+        """What environment, config and keys say of the model to start on."""
         if named := self.environ.get("AGENTCLI_MODEL", "").strip():
             return named, "environment"
         if self.config.default_model is not None:
             return self.config.default_model.value, self.config.default_model.link
-        if self.preset_default:
-            return self.preset_default, "default"
-        raise UsageError(NO_MODEL)
+        return (self.preset_default, "default") if self.preset_default else None
+
+    def resolve(self, name: str) -> Resolved:
+        """As the catalogue does; a name that it does not know may be one that only a service at an address of one's own knows.
+
+        Raises:
+            UnknownModel: nobody has it.
+        """
+        try:
+            return self.catalogue.resolve(name)
+        except UnknownModel:
+            from agentcli.sdk.served import ask_now
+
+            if not ask_now(self):
+                raise
+        return self.catalogue.resolve(name)
+
+    def serves(self, provider: str, ids: tuple[str, ...]) -> None:
+        """What a service said it has."""
+        self.served[provider] = ids
+        self.catalogue.add(ModelSpec(provider, model, self.spec(provider).wire) for model in ids)
 
 
 def _policy(said: Limits) -> DoorPolicy:

@@ -11,11 +11,14 @@ from msgspec import Struct
 from agentcli.agents.override import Chain, choose_model, resolve_choice
 from agentcli.config.load import Problem, check
 from agentcli.config.trust import trust_folder
-from agentcli.protocol.errors import AgentError
+from agentcli.protocol.errors import AgentError, ProviderError, UsageError
 from agentcli.protocol.events import Envelope
 from agentcli.protocol.models import Cost, ModelUse
 from agentcli.providers import weights
+from agentcli.providers.registry import Resolved
 from agentcli.sdk.agent import AsyncAgent, sources
+from agentcli.sdk.models import Services
+from agentcli.sdk.named import first_model
 from agentcli.sdk.roster import roster_of
 from agentcli.sdk.wanted import Wanted
 from agentcli.store.sessions import SessionInfo, find, list_sessions, load, remove
@@ -38,7 +41,7 @@ class ModelRow(Struct, frozen=True):
 
 
 def model_rows(agent: AsyncAgent, query: str = "") -> list[ModelRow]:
-    """Models whose name holds every word of the query; all where it is empty."""
+    """Models whose name holds every word of the query, all where it is empty; local ones last."""
     services = agent.services
     try:
         name, _ = services.starting_model(None, "config", "")
@@ -46,7 +49,7 @@ def model_rows(agent: AsyncAgent, query: str = "") -> list[ModelRow]:
     except AgentError:
         default = None
     rows = []
-    for spec in services.catalogue.matching(query):
+    for spec in sorted(services.catalogue.matching(query), key=lambda spec: spec.wire == "local"):
         key, problem = services.key_state(spec.provider)
         is_default = default is not None and (default.provider, default.id) == (spec.provider, spec.id)
         rows.append(
@@ -59,7 +62,8 @@ def model_rows(agent: AsyncAgent, query: str = "") -> list[ModelRow]:
 
 
 class AgentRow(Struct, frozen=True):
-    """A worker's definition, and the model that it would run on now; `problem` says why there is none."""
+    """A worker's definition, and the model that it would run on now; where there is none, `problem` says why. `waits`: it follows the session's
+    model, and nothing says which that is."""
 
     name: str
     description: str
@@ -68,27 +72,44 @@ class AgentRow(Struct, frozen=True):
     model: ModelUse | None
     note: str = ""
     problem: str = ""
+    waits: bool = False
 
 
 def agent_rows(agent: AsyncAgent, cwd: Path, model: str | None = None, options: Wanted | None = None) -> list[AgentRow]:
-    """Every worker of a session that would be opened in `cwd`, by name. `model`: as if it ran on this one."""
+    """Every worker of a session that would be opened in `cwd`, by name. `model`: as if it ran on this one.
+
+    Raises:
+        UnknownModel: what names the session's model names none. Where nothing does, workers that follow it have no model.
+    """
     options = options or Wanted()
     services = agent.services
-    asked, _ = services.starting_model(model, "flag", "")
-    parent = services.catalogue.resolve(asked)
+    parent, why = _session_model(services, model)
     own = agent.config.subagent_model.value if agent.config.subagent_model else ""
     rows = []
     for spec in roster_of(agent.config, options, cwd, config_dir=folders.config()).list():
         chain = Chain(
-            parent=str(parent.ref), subagent_model=options.subagent_model or own, definition=spec.model, worker=spec.name,
+            parent=str(parent.ref) if parent else "", subagent_model=options.subagent_model or own, definition=spec.model, worker=spec.name,
             pin=options.workers.get(spec.name), effort=spec.effort,
         )  # fmt: skip
+        choice = choose_model(chain)
+        if choice.inherited and parent is None:
+            rows.append(AgentRow(spec.name, spec.description, spec.origin, spec.tools, None, problem=why, waits=True))
+            continue
         try:
-            picked = resolve_choice(choose_model(chain), parent, services.catalogue)
+            picked = resolve_choice(choice, parent, services.catalogue)
             rows.append(AgentRow(spec.name, spec.description, spec.origin, spec.tools, picked.use, picked.note))
         except AgentError as error:
             rows.append(AgentRow(spec.name, spec.description, spec.origin, spec.tools, None, problem=error.line()))
     return rows
+
+
+def _session_model(services: Services, asked: str | None) -> tuple[Resolved | None, str]:
+    """The model that a session would start on; None, and why, where nothing names one."""
+    try:
+        name, link = services.starting_model(asked, "flag", "")
+    except (UsageError, ProviderError) as error:
+        return None, error.line()
+    return first_model(services, name, link), ""
 
 
 def sessions_of(cwd: Path | None) -> list[SessionInfo]:

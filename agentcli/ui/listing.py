@@ -14,14 +14,19 @@ import msgspec
 from agentcli.protocol.errors import StorageError, UsageError
 from agentcli.protocol.events import Replied, ToolFinished, ToolStarted, UserSubmitted
 from agentcli.protocol.jsonline import json_line
+from agentcli.protocol.names import nearest
 from agentcli.protocol.text import clean, one_line, utf8
 from agentcli.sdk import overview
 from agentcli.sdk.agent import AsyncAgent, Origin
+from agentcli.sdk.first import more_models
+from agentcli.sdk.served import ask_all
 from agentcli.ui.amounts import tokens
 from agentcli.ui.output import Output, is_terminal
 from agentcli.ui.places import folder_of
 from agentcli.ui.progress import download_line
 
+ASK_S = 5.0
+"""How long a list of models waits for what a service at an address of one's own says it has."""
 LEAST_CELLS = 14
 """The last column of a table gets no narrower."""
 
@@ -32,12 +37,14 @@ def opened(cwd: Path | None, config: Path | None) -> AsyncAgent:
 
 
 def models(agent: AsyncAgent, query: str, *, as_json: bool) -> None:
+    failed = asyncio.run(ask_all(agent.services, ASK_S)) if agent.services.unlisted else {}
     rows = overview.model_rows(agent, query)
     if as_json:
         _json([_model_facts(row) for row in rows])
         return
     if not rows:
-        raise UsageError(f"no model matches '{query}'.", hint="List all with: agentcli models")
+        near = ", ".join(nearest(query, (row.id for row in overview.model_rows(agent))))
+        raise UsageError(f"no model matches '{query}'; nearest: {near}.", hint="List all with: agentcli models")
     _table(
         ("MODEL", "NAME", "WIRE", "CONTEXT", "IN/OUT $ per M", "TOOLS", "EFFORT", "KEY"),
         [
@@ -56,6 +63,10 @@ def models(agent: AsyncAgent, query: str, *, as_json: bool) -> None:
     )
     if any(row.default for row in rows):
         _line("* runs where none is named")
+    for name, error in failed.items():
+        _line(f"{name}: what it has is not known: {error.line()}")
+    if not query and not failed and all(row.wire == "local" for row in rows):
+        _line(f"No key is set. For more, {more_models()}")
 
 
 def _model_facts(row: overview.ModelRow) -> dict[str, Any]:
@@ -84,6 +95,9 @@ def agents(agent: AsyncAgent, cwd: Path, name: str, model: str | None, *, as_jso
             ("WORKER", "MODEL (WHY)", "TOOLS", "DEFINED IN", "FOR"),
             [(row.name, _runs_on(row), _tools(row), _short(row.source, cwd), row.description) for row in rows],
         )
+    why = next((row.problem for row in rows if row.waits), "")
+    if why and not as_json:
+        _line(f"unknown: these workers follow the session's model; {why}")
 
 
 def _agent_facts(row: overview.AgentRow) -> dict[str, Any]:
@@ -94,6 +108,8 @@ def _agent_facts(row: overview.AgentRow) -> dict[str, Any]:
 
 
 def _runs_on(row: overview.AgentRow) -> str:
+    if row.waits:
+        return "unknown (parent)"
     return f"{row.model.resolved} ({row.model.source})" if row.model else f"none: {row.problem}"
 
 

@@ -36,7 +36,18 @@ async def open_first(repl: Repl) -> None:
         from agentcli.ui.setup import guide
 
         await guide(repl)
+    await _ask_for_models(repl)
     open_session(repl, repl.start.options)
+
+
+async def _ask_for_models(repl: Repl) -> None:
+    """Where nothing but a service at an address of one's own can say which model it is."""
+    from agentcli.sdk.served import ask_default
+
+    if repl.agent.services.undecided:
+        repl.opening = "asking which models there are"
+        repl.face.changed()
+        await ask_default(repl.agent.services, repl.start.options)
 
 
 def read_agent(repl: Repl, loop: asyncio.AbstractEventLoop) -> AsyncAgent:

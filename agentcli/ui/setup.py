@@ -19,9 +19,11 @@ async def guide(repl: Repl) -> None:
     """Asks for a default model and saves it; Esc skips, and it is not asked again. Raises AgentError where nothing can be saved."""
     from agentcli.sdk import saved
     from agentcli.sdk.first import first_models, key_variables
+    from agentcli.sdk.served import ask_all
 
+    await ask_all(repl.agent.services)
     found = first_models(repl.agent)
-    keys = [one.why.partition(" ")[0] for one in found if one.why.endswith("is set")]
+    keys = list(dict.fromkeys(one.why.partition(" ")[0] for one in found if one.why.endswith("is set")))
     repl.say(*_welcome(keys, key_variables()))
     rows = [Row(one.model, (one.model, f"{megabytes(one.size)}, {one.why}" if one.size else one.why)) for one in found]
     rows.append(Row(LATER, ("decide later", "name one with --model, or write default_model into a config")))

@@ -96,10 +96,10 @@ def test_the_listing_of_workers_says_what_each_would_run_on(service: Server, con
 
 def test_a_pin_for_a_role_of_a_team_from_the_command_line(service: Server, config_file: Path) -> None:
     before = len(service.requests)
-    words = ("--worker", "lead=fast", "--worker", "exploer=fast")
+    words = ("--worker", "lead=fast", "--worker", "translator=fast")
     ran = run("-p", calling(("run_team", {"goal": "all"})), "--config", str(config_file), *words)
     assert (ran.code, ran.out) == (0, "I have the results.\n")
-    assert "no worker is called 'exploer' (nearest: explore, " in ran.err
+    assert "no worker is called 'translator' (nearest: " in ran.err
     requests = service.requests[before:]
     assert {one.on for one in all_asked(requests, "Goal:")} == {"alpha/cheap:low"}
     assert {one.on for one in all_asked(requests, "Task ")} == {STRONG}

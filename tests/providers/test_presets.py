@@ -67,7 +67,7 @@ def test_azure_is_ready_with_its_address_and_knows_no_models() -> None:
     assert presets_from({"AZURE_OPENAI_API_KEY": KEY}) == []
     (preset,) = presets_from({"AZURE_OPENAI_API_KEY": KEY, "AZURE_OPENAI_ENDPOINT": "https://mine.openai.azure.com/"})
     spec = ProviderSpec("azure", "openai-responses", "https://mine.openai.azure.com/openai/v1", Secret(KEY), key_header="api-key")
-    assert preset == (spec, (), "")
+    assert preset == (spec, (), "", False)
 
 
 @pytest.mark.parametrize(("key", "wire"), [("OPENAI", "openai-chat"), ("ANTHROPIC", "anthropic"), ("GEMINI", "gemini")])
@@ -92,7 +92,7 @@ def test_a_declared_model_gets_what_is_known_of_it_and_keeps_what_it_says() -> N
 def test_behind_an_address_of_ones_own_the_service_says_what_it_has() -> None:
     (preset,) = presets_from({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1/"})
     spec = ProviderSpec("openai", base_url="http://127.0.0.1:9/v1", api_key=Secret(KEY), remote=False)
-    assert preset == (spec, (), "")
+    assert preset == (spec, (), "", True)
 
 
 @pytest.mark.parametrize("url", ["https://api.openai.com/v1", "https://api.openai.com/v1/"])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SUBAGENTS = "subagents"
 ROLES = ("lead", "worker", "reviewer")
 LIFT = ("none", "-")
+PICK_ASK_S = 3.0
+"""How long the list waits for what a service at an address of one's own says it has."""
 HEAD = ("MODEL", "NAME", "CONTEXT", "$ IN/OUT", "KEY")
 
 
@@ -100,7 +102,10 @@ def _levels(repl: Repl) -> tuple[str, ...]:
 
 async def _pick(repl: Repl, asked: Asked) -> Asked | None:
     """From the list; then for how long."""
+    from agentcli.sdk.served import ask_all
+
     whose = {"": "this session", SUBAGENTS: "all workers"}.get(asked.worker, f"the worker {asked.worker}")
+    await ask_all(repl.agent.services, PICK_ASK_S)
     rows = await asyncio.to_thread(_rows, repl)  # prices may have to be looked up
     picked = await repl.ask(Picker(f"Model of {whose}", rows, head=HEAD, at=_current(repl, rows)))
     if not isinstance(picked, Picked):

@@ -1,0 +1,84 @@
+"""Names of models and workers that a person or a program gave at the start: each must exist before anything runs; an error says where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from agentcli.agents.spec import INHERIT, ROLES
+from agentcli.protocol.errors import UnknownModel, UsageError
+from agentcli.protocol.names import nearest
+from agentcli.providers.registry import Resolved
+
+if TYPE_CHECKING:
+    from agentcli.agents.kit import Kit
+    from agentcli.agents.roster import Roster
+    from agentcli.config.load import Config
+    from agentcli.protocol.models import Link
+    from agentcli.sdk.models import Services
+    from agentcli.sdk.wanted import Wanted
+
+A_SLIP = 0.75
+"""A name so like one that there is (0 to 1) was meant to be that one."""
+NAMERS = ("define_subagent", "invoke_subagent", "parallel_task", "task")
+"""Tools that give workers names and labels of their own at run time, which a pin may go by."""
+
+
+def first_model(services: Services, name: str, link: Link) -> Resolved:
+    """The model that a session starts on. Raises UnknownModel."""
+    config = services.config
+    match link:
+        case "environment":
+            place = "AGENTCLI_MODEL"
+        case "config" | "settings" if config.default_model is not None:
+            place = f"{config.default_model.place}: default_model"
+        case _:
+            place = ""
+    try:
+        return services.resolve(name)
+    except UnknownModel as error:
+        raise error.placed(place) from None
+
+
+def check_models(kit: Kit, options: Wanted, config: Config, link: Link) -> tuple[Resolved, ...]:
+    """What is said of workers' models and of models to fall back to; gives the latter. Raises UnknownModel."""
+    flags = link == "flag"
+    for worker, model in options.workers.items():
+        _check(kit, model, f"--worker {worker}" if flags else f"workers['{worker}']")
+    if options.subagent_model:
+        _check(kit, options.subagent_model, "--subagent-model" if flags else "subagent_model")
+    elif config.subagent_model is not None:
+        _check(kit, config.subagent_model.value, f"{config.subagent_model.place}: subagent_model")
+    return tuple(_resolved(kit, name, "--fallback-model" if flags else "fallback_models") for name in kit.fallback_models)
+
+
+def check_pins(kit: Kit, roster: Roster, offered: Iterable[str]) -> list[str]:
+    """A word about each pin for a worker that there is not: it may still be defined at run time.
+
+    Raises:
+        UsageError: it cannot be, or the name is a slip.
+    """
+    names = (*roster.names(), *ROLES)
+    known = {name.casefold() for name in names}
+    later = any(tool in NAMERS for tool in offered)
+    notices = []
+    for name, model in kit.pins.items():
+        if name.casefold() in known:
+            continue
+        near = ", ".join(nearest(name, names))
+        if not later or nearest(name, names, 1, A_SLIP):
+            raise UsageError(f"no worker is called '{name}'; nearest: {near}.", hint="List them with: agentcli agents")
+        notices.append(f"no worker is called '{name}' (nearest: {near}); its model {model} holds for one defined later.")
+    return notices
+
+
+def _check(kit: Kit, name: str, place: str) -> None:
+    if name.strip() and name.strip().lower() != INHERIT:
+        _resolved(kit, name, place)
+
+
+def _resolved(kit: Kit, name: str, place: str) -> Resolved:
+    try:
+        return kit.catalogue.resolve(name)
+    except UnknownModel as error:
+        raise error.placed(place) from None
