@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     from agentcli.protocol.events import FellBack as FellBack
     from agentcli.protocol.events import ModeChanged as ModeChanged
     from agentcli.protocol.events import ModelChanged as ModelChanged
+    from agentcli.protocol.events import ModelPinned as ModelPinned
     from agentcli.protocol.events import Notice as Notice
+    from agentcli.protocol.events import Renamed as Renamed
     from agentcli.protocol.events import Replied as Replied
     from agentcli.protocol.events import RetryScheduled as RetryScheduled
     from agentcli.protocol.events import RunFinished as RunFinished
@@ -117,7 +119,7 @@ _NAMES = {
     "protocol.messages": "AssistantMessage Image Message Text Thinking ToolCall ToolMessage ToolResult UserMessage",
     "protocol.events": (
         "AgentFinished AgentSpawned AnyEvent ApprovalAnswered ApprovalAsked ArgumentsDelta CallStarted Compacted Envelope "
-        "Failure FellBack ModeChanged ModelChanged Notice Replied RetryScheduled RunFinished SessionStarted StateChanged "
+        "Failure FellBack ModeChanged ModelChanged ModelPinned Notice Renamed Replied RetryScheduled RunFinished SessionStarted StateChanged "
         "TextDelta ThinkingDelta ToolFinished ToolOutput ToolStarted UserSubmitted"
     ),
     "protocol.errors": (
@@ -134,8 +136,8 @@ __all__ = [
     "Access", "Agent", "AgentError", "AgentFinished", "AgentOrchestrator", "AgentResult", "AgentSpawned", "AnswerCut", "AnyEvent",
     "ApprovalAnswered", "ApprovalAsked", "ArgumentsDelta", "AssistantMessage", "AsyncAgent", "AsyncAgentOrchestrator", "AsyncSession",
     "AuthenticationFailed", "BudgetLimit", "CallStarted", "Compacted", "ConfigError", "ContextOverflow", "Envelope", "Failure", "FellBack",
-    "Image", "Interrupted", "InvalidResponse", "ItemResult", "LimitReached", "Message", "ModeChanged", "ModelChanged", "ModelRefused",
-    "ModelUse", "Notice", "OutputInvalid", "ProviderError", "RateLimited", "Replied", "RequestRejected", "Result", "RetryScheduled",
+    "Image", "Interrupted", "InvalidResponse", "ItemResult", "LimitReached", "Message", "ModeChanged", "ModelChanged", "ModelPinned", "ModelRefused",
+    "ModelUse", "Notice", "OutputInvalid", "ProviderError", "RateLimited", "Renamed", "Replied", "RequestRejected", "Result", "RetryScheduled",
     "RunFinished", "Session", "SessionBusy", "SessionClosed", "SessionError", "SessionInfo", "SessionNotFound", "SessionOptions",
     "SessionStarted", "Stage", "StateChanged", "StorageError", "StreamBroken", "TaskSpec", "TeamItem", "TeamResult", "Terminated", "Text",
     "TextDelta", "Thinking", "ThinkingDelta", "TimeLimit", "Tool", "ToolCall", "ToolContext", "ToolError", "ToolFinished", "ToolMessage",

@@ -73,6 +73,19 @@ class ModeChanged(Event, frozen=True, kw_only=True, tag="mode_changed"):
     mode: PermissionMode
 
 
+class ModelPinned(Event, frozen=True, kw_only=True, tag="model_pinned"):
+    """A person's model for workers from now on, as they named it; `worker` is a definition's name, or `subagents`; an empty model lifts the pin."""
+
+    worker: str
+    model: str
+
+
+class Renamed(Event, frozen=True, kw_only=True, tag="renamed"):
+    """The title that the person gave the session."""
+
+    title: str
+
+
 class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     """Something the person should know, in one line."""
 
@@ -302,7 +315,9 @@ class AgentFinished(Event, frozen=True, kw_only=True, tag="agent_finished"):
 AnyEvent = (
     SessionStarted
     | ModelChanged
+    | ModelPinned
     | ModeChanged
+    | Renamed
     | Notice
     | UserSubmitted
     | RunFinished
@@ -389,8 +404,10 @@ __all__ = [
     "FellBack",
     "ModeChanged",
     "ModelChanged",
+    "ModelPinned",
     "Notice",
     "PermissionMode",
+    "Renamed",
     "Replied",
     "RetryScheduled",
     "RunFinished",

@@ -26,7 +26,7 @@ from agentcli.engine.history import fold
 from agentcli.engine.loop import Setup
 from agentcli.engine.prompt import PromptFacts, build, find_instructions
 from agentcli.protocol.errors import AgentError, UsageError
-from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, Notice, PermissionMode, SessionStarted
+from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, ModelPinned, Notice, PermissionMode, SessionStarted
 from agentcli.protocol.messages import Message
 from agentcli.protocol.models import ModelRef, ModelSpec
 from agentcli.protocol.names import nearest
@@ -42,7 +42,7 @@ from agentcli.sdk.roster import check_tools, roster_of
 from agentcli.sdk.schemas import json_schema
 from agentcli.sdk.wanted import Wanted
 from agentcli.store.files import SessionFile, new_session_id
-from agentcli.store.sessions import find, fork, latest, load, project_folder
+from agentcli.store.sessions import find, fork, given_title, latest, load, project_folder
 from agentcli.system import environment, folders
 from agentcli.tools import builtin
 
@@ -72,6 +72,11 @@ class _Past:
                 return envelope.event.model.resolved
         return ""
 
+    def pins(self) -> dict[str, str]:
+        """The models that a person gave to workers, those lifted again left out."""
+        given = {one.event.worker: one.event.model for one in self.envelopes if isinstance(one.event, ModelPinned)}
+        return {worker: model for worker, model in given.items() if model}
+
 
 def assemble(agent: AsyncAgent, cwd: Path, options: Wanted) -> Parts:
     """All parts of a session in `cwd`. Raises UsageError and its kind for what cannot be."""
@@ -86,7 +91,7 @@ def assemble(agent: AsyncAgent, cwd: Path, options: Wanted) -> Parts:
 
 def _assemble(agent: AsyncAgent, cwd: Path, options: Wanted, past: _Past) -> Parts:
     bus = Bus(past.session_id, past.seq)
-    kit = _kit(agent, cwd, options, bus)
+    kit = _kit(agent, cwd, options, bus, past.pins())
     roster = roster_of(agent.config, options, cwd, config_dir=agent.config_dir)
     spec = roster.get(options.agent) if options.agent else WorkerSpec(name=MAIN, can_delegate=True)
     node = _main(agent, options, kit, past, spec)
@@ -116,7 +121,7 @@ def _past(options: Wanted, cwd: Path) -> _Past:
     return _Past(path.stem, loaded.envelopes, file, loaded.problems)
 
 
-def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus) -> Kit:
+def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus, pins: dict[str, str]) -> Kit:
     config, services = agent.config, agent.services
     roots = (cwd, *map(_existing, options.add_dirs))
     scratch = folders.cache() / "scratch" / bus.session_id
@@ -145,8 +150,8 @@ def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus) -> Kit:
         facts=_facts(agent, options, cwd, roots),
         remember_rule=_remembering(cwd, bus) if agent.origin.person else None,
         fallback_models=tuple(options.fallback_models),
-        subagent_model=options.subagent_model or own,
-        pins=dict(options.workers),
+        subagent_model=options.subagent_model or pins.pop("subagents", "") or own,
+        pins={**pins, **options.workers},
         price=services.price,
         context=services.context,
         redact=known_out(config.secrets(environment.PROVIDER_KEYS)),
@@ -297,6 +302,7 @@ def _parts(agent: AsyncAgent, options: Wanted, kit: Kit, bus: Bus, orchestrator:
         notices=(*agent.config.warnings, *past.problems, *orchestrator.roster.warnings, *check_pins(kit, orchestrator.roster, node.tool_names)),
         prepare=lambda: _prepare(agent, kit, node),
         resumed=bool(past.envelopes),
+        title=given_title(past.envelopes),
         on_approval=options.on_approval,
         check_loop=agent.services.check_loop,
         output_schema=options.output_schema,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from agentcli.agents.admission import check_budget
 from agentcli.agents.spec import INHERIT
 from agentcli.protocol.errors import UsageError
-from agentcli.protocol.events import ModeChanged, ModelChanged, PermissionMode
+from agentcli.protocol.events import ModeChanged, ModelChanged, ModelPinned, PermissionMode, Renamed
 from agentcli.protocol.models import ModelRef
+from agentcli.protocol.text import one_line
 from agentcli.providers.registry import Resolved
 from agentcli.safety.rules import parse_rules
 from agentcli.sdk.parts import MAIN
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from agentcli.agents.kit import Kit
     from agentcli.agents.orchestrator import Orchestrator
     from agentcli.sdk.bus import Bus
+
+MOST_TITLE = 120
+"""Characters of a title."""
 
 
 class Choosing(ABC):
@@ -59,6 +63,17 @@ class Choosing(ABC):
             self.kit.pins[worker] = name
         else:
             self.kit.pins.pop(worker, None)
+        self.start()
+        self.bus.publish(MAIN, ModelPinned(worker=worker, model=name))
+
+    def rename(self, title: str) -> None:
+        """Gives the session a title, by which lists name it. Raises UsageError for an empty one, SessionClosed."""
+        self.check_open()
+        clean_title = one_line(title, MOST_TITLE)
+        if not clean_title:
+            raise UsageError("the title is empty.", hint="For example: /rename The parser")
+        self.start()
+        self.bus.publish(MAIN, Renamed(title=clean_title))
 
     def set_mode(self, mode: PermissionMode) -> None:
         """The permission mode from now on; workers that already run keep theirs."""

@@ -13,6 +13,7 @@ from agentcli.agents.patterns import parallel
 from agentcli.agents.tree import Ended, Task
 from agentcli.protocol.errors import UsageError
 from agentcli.protocol.events import Envelope
+from agentcli.providers.registry import Catalogue
 from agentcli.sdk.agent import AsyncAgent
 from agentcli.sdk.session import AsyncSession
 
@@ -50,10 +51,7 @@ async def compare(
     Raises:
         UsageError: fewer than two models. UnknownModel: nobody has one of them; nothing has run then.
     """
-    if len(models) < 2:
-        raise UsageError("compare takes two models or more.", hint='For example: agentcli compare -m A -m B "…"')
-    for name in models:
-        agent.services.catalogue.resolve(name)
+    _check(agent.services.catalogue, models)
     given = dict(options)
     allowed = [*given.pop("allowed_tools", ()), REMOTE_RULE]
     session = agent.session(cwd, {**given, "model": models[0], "save": False, "allowed_tools": allowed})
@@ -61,9 +59,22 @@ async def compare(
         session.listen(listen)
     if opened is not None:
         opened(session)
+    return await compare_in(session, prompt, models)
+
+
+async def compare_in(session: AsyncSession, prompt: str, models: Sequence[str]) -> list[Compared]:
+    """The same in an open session, beside its conversation: its rules hold, and its person is asked. Raises as `compare`."""
+    _check(session.kit.catalogue, models)
     tasks = [Task("general", prompt, model=name, workspace="branch", label=name) for name in models]
     ended = await session.work(lambda: parallel(session.tree, session.tree.main, tasks))
     return [_compared(session, one) for one in ended]
+
+
+def _check(catalogue: Catalogue, models: Sequence[str]) -> None:
+    if len(models) < 2:
+        raise UsageError("compare takes two models or more.", hint='For example: agentcli compare -m A -m B "…"')
+    for name in models:
+        catalogue.resolve(name)
 
 
 def _compared(session: AsyncSession, ended: Ended) -> Compared:

@@ -34,6 +34,8 @@ class Parts:
     file: SessionFile | None = None
     notices: tuple[str, ...] = ()
     resumed: bool = False
+    title: str = ""
+    """The person's own, where a session that is taken up again has one."""
     on_approval: OnApproval | None = None
     prepare: Callable[[], Awaitable[None]] | None = None
     """Awaited before the first run: fetches what the model needs (local weights)."""

@@ -19,6 +19,13 @@ DIFF_LIMIT_S = 20.0
 EDITORS = ("nano", "vim", "vi")
 """Tried in order where neither VISUAL nor EDITOR is set."""
 
+CLIPBOARDS = (
+    ("", "pbcopy"), ("WAYLAND_DISPLAY", "wl-copy"), ("DISPLAY", "xclip", "-selection", "clipboard"), ("DISPLAY", "xsel", "-ib"), ("", "clip.exe"),
+    ("TMUX", "tmux", "load-buffer", "-w", "-"),
+)  # fmt: skip
+"""The variable that says that its desktop is there, and the program that takes a text for its clipboard."""
+CLIPBOARD_LIMIT_S = 3.0
+
 
 class ShellEnd(Struct, frozen=True):
     """How a command ended. `exit_code` is negative where a signal ended it; `cut`: output beyond the limit was dropped."""
@@ -85,6 +92,22 @@ def editor_argv() -> list[str]:
     if not found:
         raise UsageError("no editor was found.", hint="Set EDITOR to the one you use.")
     return [found]
+
+
+async def copy_text(text: str) -> bool:
+    """Puts text into the desktop's clipboard by the first program for it that is there and works; False where none does."""
+    import shutil
+
+    for needs, *argv in CLIPBOARDS:
+        if (needs and not environment.get(needs)) or not shutil.which(argv[0]):
+            continue
+        try:
+            done = await processes.run(argv, env=environment.child_env(), stdin=text.encode("utf-8", "replace"), timeout_s=CLIPBOARD_LIMIT_S)
+        except UsageError:
+            continue
+        if done.exit_code == 0:
+            return True
+    return False
 
 
 def git_branch(cwd: Path) -> str:

@@ -326,6 +326,7 @@ class AsyncSession(Talking, Delegating, Choosing):
                 tools=parts.node.tool_names,
                 agents=self.tree.roster.names(),
                 version=__version__,
+                title=parts.title,
                 resumed=parts.resumed,
             ),
         )

@@ -20,6 +20,7 @@ from agentcli.protocol.events import (
     CallStarted,
     Envelope,
     ModelChanged,
+    Renamed,
     Replied,
     SessionStarted,
     UserSubmitted,
@@ -269,7 +270,7 @@ def is_from_person(envelope: Envelope) -> bool:
 
 def given_title(envelopes: Sequence[Envelope]) -> str:
     """The title that the person gave, the last one."""
-    titles = [part.event.title for part in envelopes if isinstance(part.event, SessionStarted) and part.event.title]
+    titles = [part.event.title for part in envelopes if isinstance(part.event, SessionStarted | Renamed) and part.event.title]
     return titles[-1] if titles else ""
 
 

@@ -74,8 +74,9 @@ def _print(asked: Comparison, results: Sequence[Compared]) -> None:
         out.text(f"{head}{clean(body) if out.terminal else body}\n")
 
 
-def _table(results: Sequence[Compared]) -> list[str]:
-    rows = [("MODEL", "RESULT", "FILES", "TURNS", "TOKENS", "COST", "TIME", "ANSWER")]
+def columns(results: Sequence[Compared]) -> list[tuple[str, ...]]:
+    """A head and a row for each model."""
+    rows: list[tuple[str, ...]] = [("MODEL", "RESULT", "FILES", "TURNS", "TOKENS", "COST", "TIME", "ANSWER")]
     rows += [
         (
             result.model,
@@ -89,8 +90,13 @@ def _table(results: Sequence[Compared]) -> list[str]:
         )
         for result in results
     ]
+    return rows
+
+
+def _table(results: Sequence[Compared]) -> list[str]:
+    rows = columns(results)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-__all__ = ["Comparison", "run_comparison"]
+__all__ = ["Comparison", "columns", "run_comparison"]

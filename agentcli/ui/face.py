@@ -105,5 +105,8 @@ class Face(Protocol):
     def give_back(self, text: str) -> None:
         """Puts text into the prompt, before what stands there."""
 
+    def copy(self, text: str) -> bool:
+        """Asks the terminal to put text into the clipboard; False where it has no way to."""
+
     def ring(self, text: str) -> None:
         """Calls the person: a bell, or a notification with the text, as configured."""

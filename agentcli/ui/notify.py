@@ -1,6 +1,8 @@
-"""How a person who looked away is called: what is written to the terminal for it."""
+"""What is written to the terminal beside the screen: a call for a person who looked away, a text for the clipboard."""
 
 from __future__ import annotations
+
+import base64
 
 from agentcli.protocol.text import one_line
 
@@ -16,3 +18,8 @@ def signal_for(kind: str, text: str) -> str:
             return f"\x1b]9;{one_line(text, 120)}\x1b\\{BELL}"
         case _:
             return ""
+
+
+def copied(text: str) -> str:
+    """OSC 52: the terminal, also one at the far end of an ssh connection, puts the text into its clipboard. Not all do."""
+    return f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', 'replace')).decode()}\x1b\\"

@@ -74,6 +74,9 @@ class PlainFace:
     def give_back(self, text: str) -> None:
         self._line("Not sent:", *clean(text).split("\n"))
 
+    def copy(self, text: str) -> bool:
+        return False
+
     def ring(self, text: str) -> None:
         from agentcli.ui.notify import signal_for
 

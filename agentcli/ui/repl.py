@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentcli.protocol.commands import Answer, Background, Command, SetMode
+from agentcli.protocol.commands import Answer, Background, Command, Interrupt, SetMode
 from agentcli.protocol.errors import AgentError, Terminated, UsageError
 from agentcli.protocol.events import Envelope, PermissionMode
 from agentcli.protocol.messages import user_text
@@ -326,7 +326,12 @@ class Repl:
         if self.shell is not None:
             self.shell.stop()
             return True
-        return self.turns.interrupt()
+        if self.turns.interrupt():
+            return True
+        if not self.opened.is_set() or not self.session.busy:
+            return False
+        self.command(Interrupt())
+        return True
 
     def escape(self) -> None:
         """Esc: queued texts come back to the prompt, else what runs is interrupted."""

@@ -182,7 +182,8 @@ class InlineScreen:
     def _moves(self) -> bool:
         """Whether time alone changes what is shown."""
         repl = self.repl
-        return repl.busy or repl.shell is not None or repl.quit_armed or repl.overlay is not None or bool(self._note[0]) or bool(repl.opening)
+        works = repl.busy or repl.shell is not None or repl.state.crew.alive > 0
+        return works or repl.quit_armed or repl.overlay is not None or bool(self._note[0]) or bool(repl.opening)
 
     def show(self) -> None:
         """Finished lines above, the rest redrawn, in one write. Later, where the terminal changes its width just now."""
@@ -292,6 +293,13 @@ class InlineScreen:
         if text:
             self._note = (text, time.monotonic() + NOTE_S)
             self.changed()
+
+    def copy(self, text: str) -> bool:
+        from agentcli.ui.notify import copied
+
+        self.output.write_raw(copied(text))
+        self.output.flush()
+        return True
 
     def ring(self, text: str) -> None:
         from agentcli.ui.notify import signal_for

@@ -7,7 +7,7 @@ import pytest
 from support.envelopes import BIG, SMALL, answered, ended, short_run, started, submitted, troubled_run
 
 from agentcli.protocol.errors import SessionError, SessionNotFound
-from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, UserSubmitted, encode
+from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, Renamed, UserSubmitted, encode
 from agentcli.protocol.messages import user_text
 from agentcli.store.files import SessionFile
 from agentcli.store.sessions import (
@@ -106,8 +106,9 @@ def test_a_list_tells_first_words_model_time_and_turns_the_latest_first(tmp_path
 def test_a_given_title_wins_and_a_long_one_is_cut(tmp_path: Path) -> None:
     saved(tmp_path, "a", submitted("x" * 300), at=1.0)
     saved(tmp_path, "b", submitted("first words"), started(cwd=str(APP), title="The parser"), at=2.0)
+    saved(tmp_path, "c", submitted("first words"), Renamed(title="one"), Renamed(title="The lexer"), at=3.0)
     titles = [info.title for info in list_sessions(tmp_path)]
-    assert titles == ["The parser", "x" * 119 + "…"]
+    assert titles == ["The lexer", "The parser", "x" * 119 + "…"]
 
 
 def test_a_long_session_is_listed_from_its_head_and_tail(tmp_path: Path) -> None:

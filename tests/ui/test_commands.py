@@ -9,8 +9,10 @@ import pytest
 from support.screens import first_turn
 
 from agentcli.ui.commands import gathered
+from agentcli.ui.commands.compare import split
 from agentcli.ui.commands.models import Asked, parse
 from agentcli.ui.commands.registry import Registry, SlashCommand, command
+from agentcli.ui.commands.session import last_code
 from agentcli.ui.repl import Repl, is_command
 from agentcli.ui.transcript import transcript
 
@@ -50,8 +52,8 @@ def test_what_is_not_shown_is_neither_listed_nor_offered_as_near() -> None:
 def test_the_commands_that_work_are_there_each_with_help_and_no_name_stands_for_two() -> None:
     commands = gathered().commands
     assert [one.name for one in commands] == [
-        "agents", "clear", "compact", "config", "context", "cost", "diff", "effort", "exit", "export", "fork", "help", "init", "model",
-        "permissions", "resume", "sessions", "tools",
+        "agents", "clear", "compact", "compare", "config", "context", "copy", "cost", "diff", "effort", "exit", "export", "fork", "help", "init",
+        "model", "permissions", "rename", "resume", "sessions", "tools",
     ]  # fmt: skip
     assert all(one.summary and len(one.summary) <= 100 for one in commands)
     names = [name for one in commands for name in (one.name, *one.aliases)]
@@ -83,6 +85,33 @@ def test_every_family_is_gathered(tmp_path: Path) -> None:
 )
 def test_model_reads_worker_name_and_for_how_long(rest: str, asked: Asked) -> None:
     assert parse(rest, ("scout", "explore")) == asked
+
+
+@pytest.mark.parametrize(
+    ("rest", "models", "prompt"),
+    [
+        ("a b fix it", ["a", "b"], "fix it"),
+        ("a b", ["a", "b"], ""),
+        ("a  b -- a story", ["a", "b"], "a story"),
+        ("fix a b", [], "fix a b"),
+        ("", [], ""),
+    ],
+)
+def test_compare_takes_words_for_models_as_long_as_they_name_one(rest: str, models: list[str], prompt: str) -> None:
+    assert split(rest.split(" "), {"a", "b"}.__contains__) == (models, prompt)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("one\n```py\na = 1\n```\ntwo\n~~~\nb\n\nc\n~~~\nend", "b\n\nc"),
+        ("````md\n```\ninner\n```\n````", "```\ninner\n```"),
+        ("no code, `inline` only", ""),
+        ("```\nnever closed", ""),
+    ],
+)
+def test_copy_finds_the_last_piece_of_code(text: str, code: str) -> None:
+    assert last_code(text) == code
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,57 @@ def test_sessions_are_listed_copied_taken_up_and_begun_anew(session: Open) -> No
     assert terminal.text.count("> question two") == 1
 
 
+def test_a_session_keeps_its_title_and_its_workers_models_and_no_other_session_gets_them(session: Open) -> None:
+    terminal = session([REST], rows=60)
+    terminal.enter("begin")
+    terminal.ready()
+    for said, seen in (
+        ("/rename The great plan", "This session is called: The great plan"),
+        ("/model explore m2:high", "The worker explore runs on demo/m2:high"),
+        ("/model subagents m2", "Workers whose definition names no model run on demo/m2 "),
+    ):
+        terminal.enter(said)
+        terminal.see(seen)
+    terminal.enter("/clear")
+    terminal.until(lambda: terminal.text.count("mode default") == 2, "no new session")
+    terminal.enter("/agents")
+    terminal.see("explore → demo/m1 (parent)", "general → demo/m1 (parent)")
+    terminal.enter("/resume")
+    terminal.see("Resume which session?", "The great plan")
+    terminal.type(ENTER)
+    terminal.see('resumed "The great plan"')
+    terminal.enter("/agents")
+    terminal.see("explore → m2:high = demo/m2:high (pin)", "general → m2 = demo/m2 (subagent_model)")
+
+
+def test_the_last_answer_goes_to_the_terminals_clipboard(session: Open) -> None:
+    terminal = session([{"text": "Here:\n\n```py\nx = 1\n```\n"}], env={"PATH": "/nowhere", "TMUX": ""})
+    terminal.enter("/copy")
+    terminal.see("there is no answer yet.")
+    terminal.enter("code please")
+    terminal.see("x = 1")
+    terminal.ready()
+    terminal.enter("/copy code")
+    terminal.see("Handed to the terminal for its clipboard: 5 characters.")
+    assert b"\x1b]52;c;eCA9IDE=\x1b\\" in terminal.raw
+
+
+def test_models_are_compared_from_within_a_session(session: Open, tmp_path: Path) -> None:
+    write = {"name": "write", "arguments": {"path": "b.txt", "content": "b\n"}}
+    script = [
+        {"agent": "general", "model": "m1", "each": True, "replies": [{"calls": [write]}, {"text": "Written."}]},
+        {"agent": "general", "model": "m2", "error": {"kind": "authentication", "message": "bad key"}},
+        REST,
+    ]
+    terminal = session(script, "--permission-mode", "accept-edits", rows=50, columns=120)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path / "project", check=True)
+    terminal.enter("/compare m1 m2 write b.txt")
+    terminal.see("✓ general-1", "✗ general-2", "demo/m1  ok ", "demo/m2  failed", "1 changed: git diff HEAD...", "bad key")
+    assert not (tmp_path / "project/b.txt").exists()
+    terminal.enter("/compare m1 nothing such")
+    terminal.see("compare takes two models or more.")
+
+
 # --- terminals that can do less ---
 
 

@@ -50,14 +50,19 @@ def _workers(repl: Repl) -> list[str]:
 def _complete(repl: Repl, words: Sequence[str]) -> Iterable[tuple[str, str]]:
     if not repl.opened.is_set() or len(words) > 1:
         return
+    yield from names_of_models(repl)
+    if not words:
+        yield SUBAGENTS, "the default of all workers"
+        yield from ((name, "this worker's model") for name in repl.session.tree.roster.names())
+
+
+def names_of_models(repl: Repl) -> Iterable[tuple[str, str]]:
+    """What completion offers where a model is named, each with a few words."""
     for spec in repl.session.kit.catalogue.models:
         yield f"{spec.provider}/{spec.id}", spec.name
         for level in spec.effort:
             yield f"{spec.provider}/{spec.id}:{level}", f"{spec.name}, {level} effort"
     yield from repl.session.kit.catalogue.aliases.items()
-    if not words:
-        yield SUBAGENTS, "the default of all workers"
-        yield from ((name, "this worker's model") for name in repl.session.tree.roster.names())
 
 
 @command("model", "models", usage="[WORKER] [MODEL] [s|d]", complete=_complete)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,48 @@ async def fork(repl: Repl, rest: str) -> None:
     if not repl.session.history:
         raise UsageError("nothing was said yet, so there is nothing to copy.")
     await change_session(repl, {**_own(repl), "resume": repl.session.id, "fork": True})
+
+
+@command("copy", usage="[code]", complete=lambda repl, words: () if words else (("code", "only the last piece of code in it"),))
+async def copy(repl: Repl, rest: str) -> None:
+    """Put the last answer into the clipboard; /copy code only its last piece of code."""
+    from agentcli.sdk.programs import copy_text
+
+    text = _last_answer(repl)
+    if not text:
+        raise UsageError("there is no answer yet.")
+    if rest == "code":
+        text = last_code(text)
+    elif rest:
+        raise UsageError(f"/copy knows no '{rest}'.", hint="/copy, or /copy code")
+    if not text:
+        raise UsageError("the last answer holds no code.", hint="/copy takes all of it.")
+    size = f"{len(text):,} characters"
+    if await copy_text(text):
+        return repl.say(f"Copied: {size}.")
+    if not repl.face.copy(text):
+        raise UsageError("no program for the clipboard was found.", hint="Install wl-copy, xclip or xsel, or write the session to a file: /export")
+    return repl.say(f"Handed to the terminal for its clipboard: {size}.")
+
+
+def _last_answer(repl: Repl) -> str:
+    from agentcli.protocol.messages import AssistantMessage
+
+    answers = (message.text().strip() for message in reversed(repl.session.history) if isinstance(message, AssistantMessage))
+    return next((text for text in answers if text), "")
+
+
+def last_code(text: str) -> str:
+    """The last fenced piece of code in a text, without its fence."""
+    found = re.findall(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", text, re.MULTILINE | re.DOTALL)
+    return str(found[-1][1]).rstrip("\n") if found else ""
+
+
+@command("rename", usage="TITLE")
+async def rename(repl: Repl, rest: str) -> None:
+    """Give this session a title, by which /resume and /sessions list it."""
+    repl.session.rename(rest)
+    repl.say(f"This session is called: {one_line(rest, 120)}")
 
 
 @command("export", usage="[FILE]")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agentcli.protocol.commands import Cancel, Inject, Pause, Resume
 from agentcli.protocol.errors import UnknownAgent, UsageError
 from agentcli.protocol.messages import user_text
+from agentcli.ui.commands.models import names_of_models
 from agentcli.ui.commands.registry import command
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ def _complete(repl: Repl, words: Sequence[str]) -> Iterable[tuple[str, str]]:
             if words[0] == "show" or facts.over == over:
                 yield facts.name, f"{facts.state}, {facts.model.resolved}"
     elif len(words) == 2 and words[0] == "retry":
-        from agentcli.sdk.overview import model_rows
-
-        yield from ((row.id, row.name) for row in model_rows(repl.agent))
+        yield from names_of_models(repl)
 
 
 @command("agents", "workers", usage="[show|pause|… ID]", complete=_complete)
@@ -107,11 +106,13 @@ def _steer(repl: Repl, verb: str, worker: Worker, text: str) -> None:
     match verb:
         case "pause":
             repl.session.command(Pause(agent_id))
-            repl.say(f"{name} is held at its next step; /agents resume {name}")
+            repl.say(f"{name} is held at its next step. To let it go on: /agents resume {name}")
         case "resume":
             repl.session.command(Resume(agent_id))
+            repl.say(f"{name} goes on.")
         case "cancel":
             repl.session.command(Cancel(agent_id))
+            repl.say(f"{name} is ended. To run its task again: /agents retry {name}")
         case _:
             if not text:
                 raise UsageError("/agents say needs a text.", hint=f"/agents say {name} look at the tests too")
