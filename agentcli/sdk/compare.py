@@ -80,7 +80,7 @@ def _check(catalogue: Catalogue, models: Sequence[str]) -> None:
 def _compared(session: AsyncSession, ended: Ended) -> Compared:
     changes = session.tree.desk.changes.get(ended.worker_id)
     return Compared(
-        model=ended.use.resolved,
+        model=ended.use.resolved or ended.use.requested,
         served=ended.served,
         ok=ended.ok,
         answer=ended.text,

@@ -25,14 +25,7 @@ from agentcli.protocol.commands import (
     UseModel,
 )
 from agentcli.protocol.errors import AgentError, Interrupted, SessionBusy, SessionClosed, StorageError, UsageError
-from agentcli.protocol.events import (
-    ApprovalAsked,
-    Compacted,
-    Envelope,
-    Notice,
-    SessionStarted,
-    UserSubmitted,
-)
+from agentcli.protocol.events import ApprovalAsked, Compacted, Envelope, Notice, SessionStarted, UserSubmitted
 from agentcli.protocol.messages import Message, UserMessage
 from agentcli.protocol.tools import Tool
 from agentcli.sdk.approving import decide
