@@ -138,7 +138,7 @@ class Compaction:
         plan = self._plan(active, room, before, trigger)
         aside = ask.beside()
         try:
-            if self._left(active, plan) > ENOUGH[trigger] * room:
+            if not _fits_anyway(active) and self._left(active, plan) > ENOUGH[trigger] * room:
                 plan = await self._summed_up(aside, plan, room, instructions)
         finally:
             ask.add(aside)
@@ -234,7 +234,7 @@ class Compaction:
 
 
 def _fits_anyway(active: ActiveModel) -> bool:
-    """What a small model is sent is cut to its context each time (see `small`)."""
+    """What a small model is sent is cut to its context each time (see `small`); a summary of its making would do more harm than good."""
     return active.spec.profile.name == "small"
 
 

@@ -28,7 +28,7 @@ from agentcli.protocol.messages import (
     UserMessage,
     user_text,
 )
-from agentcli.protocol.models import SMALL, Cost, ModelSpec, Usage
+from agentcli.protocol.models import SMALL, Cost, ModelSpec, Profile, Usage
 from agentcli.protocol.tools import Access, Tool, ToolContext, ToolOutcome, said
 
 WIDE = ModelSpec("demo", "m1", "scripted", cost=Cost(1.0, 2.0), context=4_000, output=500)
@@ -150,10 +150,13 @@ def test_the_services_own_count_corrects_the_rule_of_thumb(tmp_path: Path) -> No
 
 def test_a_small_model_is_never_asked_for_a_summary_for_its_prompt_is_cut_each_time(tmp_path: Path) -> None:
     spec = ModelSpec("demo", "small", "scripted", context=8_192, profile=SMALL)
-    steps = [{"text": '{"tool": "answer"}'}, "hello"] * 12
+    steps = ["hello"] * 12
     made = stage(tmp_path, steps, tools=[Big()], spec=spec)
     play(made, *["word " * 2_000] * 12)
     assert not made.of(Compacted)
+    with pytest.raises(UsageError, match="nothing to compact"):
+        asyncio.run(made.loop.compact())
+    assert len(made.provider.requests) == 12
     assert max(estimate_tokens(request.messages, request.system) for request in made.provider.requests) < 8_192
 
 
@@ -217,6 +220,16 @@ def test_a_person_compacts_with_a_word_on_what_to_keep(tmp_path: Path) -> None:
     assert event.tokens_after < event.tokens_before
     assert play(made, "d").text == "on"
     assert made.of(StateChanged)[-2].state == "completed"
+
+
+def test_by_hand_a_small_models_old_tool_results_are_cut_and_nobody_is_asked(tmp_path: Path) -> None:
+    spec = ModelSpec("demo", "small", "scripted", context=8_192, profile=Profile("small", ("big",)))
+    steps = [{"text": '{"tool": "big", "size": 9000}'}, {"text": '{"tool": "answer"}'}, "it is long", {"text": '{"tool": "answer"}'}, "yes"]
+    made = stage(tmp_path, steps, tools=[Big()], spec=spec)
+    play(made, "how long?", "really?")
+    event = asyncio.run(made.loop.compact())
+    assert (event.summary, event.model, len(made.provider.requests)) == ("", None, 5)
+    assert event.tokens_after < event.tokens_before / 3
 
 
 def test_with_nothing_to_compact_it_says_so_and_asks_nobody(tmp_path: Path) -> None:
