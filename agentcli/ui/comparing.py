@@ -69,8 +69,9 @@ def _print(asked: Comparison, results: Sequence[Compared]) -> None:
         return
     out.text("".join(f"{line}\n" for line in _table(results)))
     for result in results:
-        head = f"\n=== {result.model} ===\n"
-        body = "\n".join(part for part in (result.error, result.answer, result.diff) if part)
+        kept = f" (kept on branch {result.branch})" if result.branch else ""
+        head = f"\n=== {result.model}{kept} ===\n"
+        body = "\n".join(part.rstrip("\n") for part in (result.error, result.answer, result.diff) if part)
         out.text(f"{head}{clean(body) if out.terminal else body}\n")
 
 

@@ -50,7 +50,7 @@ def test_each_model_works_in_a_clone_of_its_own_and_one_table_and_the_diffs_are_
         ("demo/a", "ok", "1", "2", "30", "<$0.0001", "Changed by a."),
         ("demo/b", "ok", "1", "2", "30", "price unknown", "Changed by b."),
     ]
-    assert "=== demo/a ===\nChanged by a.\ndiff --git a/app.txt b/app.txt" in ran.out
+    assert "=== demo/a (kept on branch agentcli/general-1) ===\nChanged by a.\ndiff --git a/app.txt b/app.txt" in ran.out
     assert ("-line 3\n+first" in ran.out, "-line 3\n+second" in ran.out) == (True, True)
     assert (repository.status(), repository.read("app.txt")) == ([], LINES)
     assert repository.branches() == ["agentcli/general-1", "agentcli/general-2", "main"]
