@@ -33,6 +33,8 @@ _PLACED = re.compile(r"GIT_(?:DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTO
 """Variables that say where programs write."""
 _MOST_LINKS_SOUGHT = 5_000
 """Files of a folder looked at for links; more count as if there were some."""
+_GIT_PATTERN = re.compile(r"[*?\[:\\]")
+"""What makes more of a path than a path, to git."""
 _CROOKED = re.compile(r"\b(?:while|until|for|function|trap|eval|coproc)\b|[()|&]")
 """In a text without these, commands run in the order in which they are written."""
 
@@ -199,6 +201,8 @@ class _Step:
         if not reach.reads:
             for one in (*([] if folders is None else [word(reach.folder or ".")]), *reach.elsewhere, *self.targets(reach)):
                 yield from self.written(one)
+        if reach.removes and any(_holds_link(path, self.policy) for path in self.removed(reach)):
+            yield self.asked("{} goes through links that lead out of the clone")
         strange = any(inside(where.real, self.policy.roots) and not _is_own(where.real, self.policy) for where in folders or ())
         if strange:
             yield self.asked("{} works in a repository whose settings are not known")
@@ -211,6 +215,12 @@ class _Step:
         for one in reach.targets:
             text = one.text
             yield word(os.path.join(reach.folder, text)) if text and reach.folder and not text.startswith("~") else one  # noqa: PTH118
+
+    def removed(self, reach: Reach) -> Iterator[Path]:
+        """The folders that `git rm` goes through; a pattern of git's own may mean any."""
+        for one in self.targets(reach):
+            places = None if _GIT_PATTERN.search(one.text or "*") else self.scene.places(one, self.simple)
+            yield from self.policy.roots if places is None else (where.real for where in places if where.real.is_dir())
 
     # --- what it does to others ---
 

@@ -54,7 +54,9 @@ _CONTAINED = frozenset((
     "add", "commit", "checkout", "switch", "restore", "reset", "rm", "mv", "branch", "tag", "stash", "merge", "rebase", "cherry-pick",
     "revert", "apply", "am", "clean", "notes", "fetch", "pull", "update-ref", "update-index", "write-tree", "commit-tree",
 ))  # fmt: skip
-"""Change nothing but the repository they stand in, and refuse paths beyond it and beyond links."""
+"""Change nothing but the repository they stand in, and refuse paths beyond it and, but for `_FOLLOWS_LINKS`, beyond links."""
+_FOLLOWS_LINKS = frozenset(("rm", "mv"))
+"""Remove and move files of the working tree also where a folder on the way has become a link."""
 _FILLS_TREE = frozenset((
     "checkout", "switch", "restore", "reset", "mv", "stash", "merge", "rebase", "cherry-pick", "revert", "apply", "am", "pull", "clone",
     "worktree", "submodule", "read-tree", "checkout-index", "sparse-checkout",
@@ -81,7 +83,7 @@ class _Call(Struct, frozen=True):
 
 class Reach(Struct, frozen=True):
     """Where a git command works. `folder` from `-C`, `elsewhere` other repositories and trees it names, `targets` what it makes or fills
-    outside of its own repository. `contained`: it is known to change nothing but the repository it stands in, `shifts`: it may leave links
+    outside of its own repository. `removes`: with all that it names goes what lies below. `contained`: it is known to change nothing but the repository it stands in, `shifts`: it may leave links
     and folders there that were not there before. `reads`: it changes nothing.
     """
 
@@ -92,6 +94,7 @@ class Reach(Struct, frozen=True):
     contained: bool = False
     shifts: bool = False
     reads: bool = False
+    removes: bool = False
 
 
 def git_use(words: Sequence[Word]) -> Use:
@@ -120,12 +123,12 @@ def git_reach(words: Sequence[Word]) -> Reach:
     if call.unknown:
         return Reach("")
     reads = not call.odd and not _runs(call) and (_only_reads(call) or _looks_up(call) or call.name in ("", "version", "help", "var"))
-    contained = call.name in _CONTAINED and not call.odd and not _runs(call) and not has_option(call.args, "", ("--unsafe-paths",))
-    return Reach(call.name, call.folder, call.elsewhere, _targets(call), contained, not reads and _shifts(call), reads)
+    contained = call.name in _CONTAINED and not call.odd and not _runs(call) and not has_option(call.args, "", ("--unsafe-paths", "--pathspec-from-file"))
+    return Reach(call.name, call.folder, call.elsewhere, _targets(call), contained, not reads and _shifts(call), reads, call.name == "rm")
 
 
 def _targets(call: _Call) -> tuple[Word, ...]:
-    named = [one for one in operands(_without_messages(call)) if call.name in _MAKES_ELSEWHERE]
+    named = [one for one in operands(_without_messages(call)) if call.name in _MAKES_ELSEWHERE or call.name in _FOLLOWS_LINKS]
     if call.name == "clone":
         named = named[1:]
     glued = [word(text.partition("=")[2]) for one in call.args if (text := known(one) or "").startswith("--") and "=" in text]

@@ -71,6 +71,10 @@ ESCAPES = (
     "cd lib 2>/dev/null || cd {parent}; touch x",
     "git apply --directory=../.. made.txt",
     "git init --separate-git-dir=out/g .",
+    "git mv app.txt out/moved.txt",
+    "git mv -f app.txt out/",
+    "git rm -f out/app.txt",
+    "git rm -rf out",
 )
 NOT_JUDGED = (
     "$(echo git) -C {parent} reset",
@@ -83,6 +87,7 @@ NOT_JUDGED = (
     "git -C $x commit -m x", "cd $x && git commit -m x", "cd bare && git checkout .", "git -C bare status", "cd pointed && git checkout .",
     "PATH=. ls", "export GIT_EDITOR=x; git commit", "declare -n r=GIT_DIR; r=.git; git commit", "HOME=lib; touch x",
     "echo x >> .git/config", "rm -rf .git", "echo x > lib/.git", "cp -r bare lib/.git",
+    "git rm -rf .", "git rm '*.txt'", "git rm :/", "git -C lib rm -r .", "git rm --pathspec-from-file=x",
     "cp -P out o && echo x > o/app.txt", "mv lib o && echo x > o/x", "git apply made.txt && echo x > link", "ln -s lib a && echo x > a/b",
     "while true; do echo x > a; ln -s lib a; done", "touch -- -tout; cp [!o]*",
     "cp made.txt lib", "cp -r lib/. links", "cp -r {parent} copy && cd copy && git checkout .",
@@ -95,7 +100,7 @@ UNDERSTOOD = (
     "echo x > new.txt", "cat <<'E' > new.txt\nx\nE\n", "cat > new.txt <<E\nx\nE\n", "sed -i s/1/2/ app.txt", "touch a b", "rm app.txt", "rm -rf lib",
     "mkdir -p a/b && cp made.txt a/b/ && mv made.txt a/b/z", "cp -r lib lib2", "mv lib lib2", "chmod +x app.txt", "ln -s lib alias",
     "git add -A && git commit -m 'see ../x and /etc'", "git checkout -b f && echo x > f.txt", "git stash", "git reset --hard HEAD",
-    "git -C lib add .", "cd lib && git add . && git commit -m x", "git mv app.txt b.txt", "git merge main", "git clean -fd",
+    "git -C lib add .", "cd lib && git add . && git commit -m x", "git mv app.txt b.txt", "git rm -r --cached app.txt", "git rm app.txt", "git merge main", "git clean -fd",
     "for f in *.txt; do sed -i s/a/b/ $f; done", "find . -name '*.pyc' -delete", "head -3 app.txt | sort -u > s.txt", "x=1; echo $x",
     "export LANG=C; echo x 2>/dev/null | tee a", "[ -f app.txt ] && rm app.txt || touch app.txt", "timeout 5 touch x", "bash -c 'touch x'",
 )  # fmt: skip
