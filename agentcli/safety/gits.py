@@ -55,6 +55,7 @@ _CONTAINED = frozenset((
     "revert", "apply", "am", "clean", "notes", "fetch", "pull", "update-ref", "update-index", "write-tree", "commit-tree",
 ))  # fmt: skip
 """Change nothing but the repository they stand in, and refuse paths beyond it and, but for `_FOLLOWS_LINKS`, beyond links."""
+_UNKNOWN_PATHS = ("--unsafe-paths", "--pathspec-from-file")
 _FOLLOWS_LINKS = frozenset(("rm", "mv"))
 """Remove and move files of the working tree also where a folder on the way has become a link."""
 _FILLS_TREE = frozenset((
@@ -83,8 +84,8 @@ class _Call(Struct, frozen=True):
 
 class Reach(Struct, frozen=True):
     """Where a git command works. `folder` from `-C`, `elsewhere` other repositories and trees it names, `targets` what it makes or fills
-    outside of its own repository. `removes`: with all that it names goes what lies below. `contained`: it is known to change nothing but the repository it stands in, `shifts`: it may leave links
-    and folders there that were not there before. `reads`: it changes nothing.
+    outside of its own repository. `contained`: it is known to change nothing but the repository it stands in, `shifts`: it may leave links
+    and folders there that were not there before. `reads`: it changes nothing. `removes`: with what it names goes all that lies below.
     """
 
     name: str
@@ -123,7 +124,7 @@ def git_reach(words: Sequence[Word]) -> Reach:
     if call.unknown:
         return Reach("")
     reads = not call.odd and not _runs(call) and (_only_reads(call) or _looks_up(call) or call.name in ("", "version", "help", "var"))
-    contained = call.name in _CONTAINED and not call.odd and not _runs(call) and not has_option(call.args, "", ("--unsafe-paths", "--pathspec-from-file"))
+    contained = call.name in _CONTAINED and not call.odd and not _runs(call) and not has_option(call.args, "", _UNKNOWN_PATHS)
     return Reach(call.name, call.folder, call.elsewhere, _targets(call), contained, not reads and _shifts(call), reads, call.name == "rm")
 
 
