@@ -193,7 +193,7 @@ class SessionOptions(_Open):
     disallowed_tools: list[str] = Field(default_factory=list)
     tools: list[str] | None = None
     agents_json: str | None = None
-    own_tools: list[Tool[Any]] = Field(default_factory=list)
+    own_tools: list[Tool[Any] | Callable[..., Any]] = Field(default_factory=list)
     add_dirs: list[Path] = Field(default_factory=list)
     max_turns: int | None = Field(default=None, ge=1)
     max_budget_usd: float | None = Field(default=None, ge=0)

@@ -93,10 +93,12 @@ def tool(
     return _make(function, name, description, reads, writes)
 
 
-def as_tool(given: object) -> object:
-    """A tool, where it is one or a function; anything else as it is, for pydantic to refuse."""
-    if isinstance(given, Tool | type) or not callable(given):
+def as_tool(given: object) -> Tool[Any]:
+    """A tool as it is; of a function one is made. Raises UsageError: it is neither, or no tool can be made of it."""
+    if isinstance(given, Tool):
         return given
+    if isinstance(given, type) or not callable(given):
+        raise UsageError(f"own_tools takes tools and functions, not {given!r:.60}.")
     return _make(given, "", "", (), ())
 
 

@@ -85,7 +85,7 @@ worker = WorkerAgentSpec()
 worker.modle = "fast"  # wrong
 worker.max_turns = "many"  # wrong
 SessionOptions(max_turn=3)  # wrong
-SessionOptions(max_turns=3, worker_agents=[worker])
+SessionOptions(max_turns=3, worker_agents=[worker], own_tools=[print])
 TaskSpec(agent="scout")  # wrong
 session = Agent.create("agent.hcl").session(".", modle="fast")  # wrong
 Agent.create("agent.hcl").session(".", model="fast", max_turns=3, own_tools=[print])

@@ -75,7 +75,9 @@ def test_an_unknown_option_is_named_with_the_nearest_that_there_is(make: Callabl
         (lambda: read_options(3, {}), "must be SessionOptions or a dict, not int"),  # type: ignore[arg-type]
         (lambda: read_task(3), "a task is a worker's name and a prompt"),  # type: ignore[arg-type]
         (lambda: read_task("scout", ""), "option 'prompt' of TaskSpec"),
-        (lambda: SessionOptions(own_tools=[3]), "option 'own_tools"),
+        (lambda: SessionOptions(own_tools=[3]), "own_tools takes tools and functions, not 3"),
+        (lambda: SessionOptions(own_tools=[dict]), "own_tools takes tools and functions, not <class 'dict'>"),
+        (lambda: SessionOptions(own_tools=len), "option 'own_tools' of SessionOptions"),
     ],
 )
 def test_a_value_of_the_wrong_kind_names_its_option(make: Callable[[], Any], said: str) -> None:
@@ -159,7 +161,7 @@ def test_a_plain_function_among_the_own_tools_is_made_one() -> None:
         """Tells the weather."""
         return city
 
-    made = SessionOptions(own_tools=[weather]).own_tools  # type: ignore[list-item]
+    made = SessionOptions(own_tools=[weather]).own_tools
     assert [isinstance(one, Tool) and one.name for one in made] == ["weather"]
 
 
