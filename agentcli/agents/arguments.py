@@ -42,6 +42,8 @@ class StageArgs(_Args):
     model: Model = None
     workspace: Workspace = None
     max_steps: int | None = Field(default=None, ge=1, description="Most rounds of tool calls.")
+    description: str | None = Field(default=None, description="The stage in three to six words, for the person.")
+    output_schema: dict[str, Any] | None = Field(default=None, description="A JSON schema that the stage's answer must fit.")
     timeout_s: float | None = Field(default=None, gt=0, description="Most seconds for this stage.")
 
 

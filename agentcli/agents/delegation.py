@@ -126,10 +126,7 @@ class PipelineTool(_Delegation):
         return f"{len(args.items or [''])} items through {len(args.stages)} stages"
 
     async def run(self, args: a.PipelineArgs, ctx: ToolContext) -> ToolOutcome:
-        stages = [
-            Task(s.agent, s.prompt, f"stage {i}", s.model, s.workspace or "", s.max_steps, timeout_s=s.timeout_s, label=f"stage {i}")
-            for i, s in enumerate(args.stages, start=1)
-        ]
+        stages = [as_stage(stage, number) for number, stage in enumerate(args.stages, start=1)]
         passed = await pipeline(self.orchestrator, self._caller(ctx), args.items or [""], stages, call_id=ctx.call_id)
         ended = [stage for one in passed for stage in one.stages]
         most = share(len(passed))
@@ -297,6 +294,21 @@ def _listing(caller: Node) -> str:
         for node in nodes
     ]
     return "\n".join(lines) or "You have no workers."
+
+
+def as_stage(args: a.StageArgs, number: int) -> Task:
+    name = args.description or f"stage {number}"
+    return Task(
+        agent=args.agent,
+        prompt=args.prompt,
+        description=name,
+        model=args.model,
+        workspace=args.workspace or "",
+        max_steps=args.max_steps,
+        output_schema=args.output_schema,
+        timeout_s=args.timeout_s,
+        label=name,
+    )
 
 
 def as_task(args: a.TaskArgs) -> Task:

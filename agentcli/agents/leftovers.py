@@ -19,13 +19,20 @@ _TOLD = "left"
 class Claim:
     """A session's hold on its own folder; the system lets go of it when the process ends, however it ends."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, folder: Path, descriptor: int) -> None:
+        self._folder = folder
         self._descriptor = descriptor
 
     def release(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Lets go, and takes the folder away where nothing is left in it."""
+        if self._descriptor < 0:
+            return
+        with contextlib.suppress(OSError):
+            (self._folder / CLONES).rmdir()
+            (self._folder / _LOCK).unlink()
+            self._folder.rmdir()
+        os.close(self._descriptor)
+        self._descriptor = -1
 
 
 def claim(folder: Path) -> Claim | None:
@@ -44,7 +51,7 @@ def claim(folder: Path) -> Claim | None:
     except OSError:
         os.close(descriptor)
         return None
-    return Claim(descriptor)
+    return Claim(folder, descriptor)
 
 
 async def save_leftovers(sessions: Path, own: Path) -> tuple[str, ...]:

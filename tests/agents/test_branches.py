@@ -207,7 +207,7 @@ def test_what_a_worker_of_a_killed_program_did_is_saved_by_the_next_session(repo
         out, _ = after.communicate(timeout=30)
     assert (after.returncode, out) == (0, b"did hello\n")
     assert repository.git("show", "agentcli/general-1:made.txt") == "half done"
-    assert list(own_home.glob(".cache/agentcli/scratch/*/workspaces/*")) == []
+    assert list(own_home.glob(".cache/agentcli/scratch/*")) == []
 
 
 async def test_the_clones_of_a_session_that_still_runs_are_left_alone(service: Server, repository: Repository) -> None:

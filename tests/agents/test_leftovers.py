@@ -25,6 +25,7 @@ async def test_work_that_was_left_is_saved_and_its_folder_cleared(repository: Re
     )
     assert repository.git("show", "agentcli/scout-1:made.txt") == "made"
     assert not workspace.path.exists()
+    assert list((tmp_path / "sessions").iterdir()) == []
     assert await save_leftovers(tmp_path / "sessions", tmp_path / "sessions/own") == ()
 
 

@@ -10,7 +10,7 @@ from support.crew import asked, config, delegate, hcl, obey_but, opened
 from support.server import Answer, Captured, Reply, Server, failed
 
 from agentcli.agents.patterns import filled
-from agentcli.protocol.events import AgentSpawned
+from agentcli.protocol.events import AgentFinished, AgentSpawned
 
 STAGES = [{"agent": "explore", "prompt": "first {item}"}, {"agent": "explore", "prompt": "then {item} after {previous}", "model": "fast"}]
 
@@ -39,6 +39,16 @@ async def test_without_items_the_stages_run_once(service: Server, tmp_path: Path
     async with opened(config(service.url), tmp_path) as (session, seen):
         await delegate(session, service, ("pipeline", {"stages": STAGES}))
     assert [event.prompt for event in seen.of(AgentSpawned)] == ["first ", "then  after did first "]
+
+
+async def test_a_stage_may_have_a_name_and_a_schema_of_its_own(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    stages = [{"agent": "explore", "prompt": "count", "description": "count it", "output_schema": schema}, {"agent": "explore", "prompt": "{previous}"}]
+    with Server(always=obey_but(count=Answer('{"n": 3}'))) as server:
+        async with opened(hcl(server.url), tmp_path) as (session, seen):
+            await delegate(session, server, ("pipeline", {"stages": stages}))
+    assert [(event.label, event.prompt) for event in seen.of(AgentSpawned)] == [("count it", "count"), ("stage 2", '{"n": 3}')]
+    assert seen.of(AgentFinished)[0].structured == {"n": 3}
 
 
 async def test_a_stage_that_fails_ends_its_item_only(tmp_path: Path) -> None:
