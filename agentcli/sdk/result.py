@@ -259,9 +259,11 @@ def agent_result(tally: AgentTally) -> AgentResult:
 def in_options(denial: str) -> str:
     """A denial with a program's option in place of the command line's flag."""
     what, there, flag = denial.rpartition(ALLOWED_BY)
-    if not there:
+    try:
+        words = shlex.split(flag) if there else []
+    except ValueError:  # no flag at all: the words stand in the command that was denied
         return denial
-    match shlex.split(flag):
+    match words:
         case ["--allowed-tools", rules]:
             return f"{what}{there}allowed_tools={json.dumps(split_rules(rules), ensure_ascii=False)}"
         case ["--permission-mode", mode]:

@@ -11,6 +11,7 @@ import pytest
 from support.library import scripted
 
 from agentcli import AgentError, ApprovalAsked, AsyncSession, Result, UsageError
+from agentcli.sdk.result import in_options
 
 Play = Callable[..., Any]
 
@@ -111,3 +112,16 @@ def test_a_session_closes_while_its_callback_still_waits(play: Play) -> None:
         assert not Path("../x").exists()
     finally:
         release.set()
+
+
+@pytest.mark.parametrize(
+    ("denial", "for_programs"),
+    [
+        ("bash x: no. To allow it: --allowed-tools 'bash(x),bash(say it'\\''s)'", """bash x: no. To allow it: allowed_tools=["bash(x)", "bash(say it's)"]"""),
+        ("edit a: no. To allow it: --permission-mode accept-edits", 'edit a: no. To allow it: permission_mode="accept-edits"'),
+        ("bash echo ' To allow it: '\"': never.", "bash echo ' To allow it: '\"': never."),
+        ("bash x: never.", "bash x: never."),
+    ],
+)
+def test_a_program_is_told_the_option_for_the_flag(denial: str, for_programs: str) -> None:
+    assert in_options(denial) == for_programs
