@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from agentcli.protocol.errors import AgentError
 
-COMMANDS = ("models", "agents", "sessions", "config", "local", "compare")
+COMMANDS = ("models", "agents", "sessions", "config", "local", "compare", "doctor")
 """First words that are no prompt. A prompt of just one of these needs -p."""
 
 

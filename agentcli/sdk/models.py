@@ -19,8 +19,8 @@ from agentcli.providers.registry import Catalogue, Resolved, connect
 from agentcli.system import folders
 
 LOCAL = "local"
-NO_MODEL = (
-    "no model to run on. Three ways: set a key such as OPENAI_API_KEY; or write default_model and a providers block into agent.hcl; "
+WAYS = (
+    "Three ways: set a key such as OPENAI_API_KEY; or write default_model and a providers block into agent.hcl; "
     "or name one with --model, where `--model local` needs no key and fetches a small model once."
 )
 
@@ -175,7 +175,7 @@ class Services:
             from agentcli.sdk.served import default_of
 
             return default_of(self), "default"
-        raise UsageError(NO_MODEL)
+        raise UsageError("no model to run on.", hint=WAYS)
 
     @property
     def undecided(self) -> bool:

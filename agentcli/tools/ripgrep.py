@@ -38,7 +38,7 @@ async def search(ctx: ToolContext, folder: Path, words: Sequence[str], *, names:
     Raises:
         ToolError: `no_ripgrep`; `bad_pattern`, with ripgrep's own words, where it refuses the pattern or the type.
     """
-    argv = [_binary(ctx.child_env.get("PATH", "")), *COMMON]
+    argv = [binary(ctx.child_env.get("PATH", "")), *COMMON]
     for name in names:
         argv += ["--type-add", f"wanted:{name}"]
     argv += ["--type", "wanted"] if names else []
@@ -62,13 +62,13 @@ async def file_names(folder: Path, env: Mapping[str, str], *, timeout_s: float) 
     Raises:
         ToolError: `no_ripgrep`. UsageError: no such folder.
     """
-    argv = [_binary(env.get("PATH", "")), *COMMON, "--hidden", "--glob", "!.git", "--files", "./"]
+    argv = [binary(env.get("PATH", "")), *COMMON, "--hidden", "--glob", "!.git", "--files", "./"]
     done = await processes.run(argv, cwd=folder, env=env, timeout_s=timeout_s, max_output=OUTPUT_LIMIT)
     return tuple(relative(raw) for raw in done.stdout.split(b"\0")[:-1])
 
 
-def _binary(search_path: str) -> str:
-    """The program of the `ripgrep` package, which lies beside this interpreter, else the one on the PATH."""
+def binary(search_path: str) -> str:
+    """The program of the `ripgrep` package, which lies beside this interpreter, else the one on the PATH. Raises ToolError `no_ripgrep`."""
     import sysconfig
 
     name = "rg.exe" if os.name == "nt" else "rg"

@@ -56,6 +56,22 @@ def agents(
 
 
 @app.command()
+def doctor(
+    json: Json = False,
+    test: Annotated[bool, typer.Option("--test", help="Each service answers a short question too, for at most 16 tokens.")] = False,
+    config: Config = None,
+    cwd: Cwd = None,
+) -> None:
+    """What works here and what does not: config, keys, services, local models, programs.
+
+    Exit code 1 where no model can be used.
+    """
+    from agentcli.ui.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(folder_of(cwd), config, as_json=json, test=test))
+
+
+@app.command()
 def compare(
     prompt: Annotated[list[str], typer.Argument(metavar="PROMPT", help="What each model is asked to do.")],
     model: Annotated[list[str], typer.Option("-m", "--model", metavar="MODEL", help="One of the models; give two or more.")],

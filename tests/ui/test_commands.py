@@ -52,7 +52,7 @@ def test_what_is_not_shown_is_neither_listed_nor_offered_as_near() -> None:
 def test_the_commands_that_work_are_there_each_with_help_and_no_name_stands_for_two() -> None:
     commands = gathered().commands
     assert [one.name for one in commands] == [
-        "agents", "clear", "compact", "compare", "config", "context", "copy", "cost", "diff", "effort", "exit", "export", "fork", "help", "init",
+        "agents", "clear", "compact", "compare", "config", "context", "copy", "cost", "diff", "doctor", "effort", "exit", "export", "fork", "help", "init",
         "model", "permissions", "rename", "resume", "sessions", "tools",
     ]  # fmt: skip
     assert all(one.summary and len(one.summary) <= 100 for one in commands)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 def gathered() -> Registry:
     """All commands of all families."""
-    from agentcli.ui.commands import compare, models, permissions, session, show, workers, writing
+    from agentcli.ui.commands import compare, doctor, models, permissions, session, show, workers, writing
     from agentcli.ui.commands.registry import gather
 
-    return gather((compare, models, permissions, session, show, workers, writing))
+    return gather((compare, doctor, models, permissions, session, show, workers, writing))
 
 
 async def run_command(repl: Repl, said: str) -> None:
