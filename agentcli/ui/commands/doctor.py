@@ -15,7 +15,7 @@ TEST = "test"
 
 @command("doctor", usage="[test]", complete=lambda repl, words: () if words else ((TEST, "each service answers a short question"),))
 async def doctor(repl: Repl, rest: str) -> None:
-    """Check config, keys, services, local models and programs, and say what to do where something is wrong.
+    """Check config, keys, services, local models and programs, and say what to do.
 
     Services are asked for their list of models, which costs nothing; /doctor test asks each a short question too.
     """
