@@ -19,7 +19,7 @@ from agentcli.protocol.errors import ContextOverflow, ProviderError, UsageError
 from agentcli.protocol.events import Compacted, CompactTrigger, Notice, StateChanged
 from agentcli.protocol.messages import Message, user_text
 from agentcli.protocol.models import Usage
-from agentcli.providers.base import ModelRequest
+from agentcli.providers.base import ModelRequest, ToolSpec
 
 SUMMARISER = """You keep the memory of a coding agent. You are shown its conversation with a person; from your summary alone it must be able to go on with the work, for it will not see the conversation again.
 
@@ -38,8 +38,6 @@ KEPT_SHARE = 0.25
 """Of the room: the latest messages, kept as they are."""
 ENOUGH: Mapping[CompactTrigger, float] = {"auto": 0.6, "overflow": 0.75, "manual": 0.0}
 """Of the room: where cutting old tool results alone gets below it, nothing is summed up."""
-NEARLY = 0.9
-"""Of the room: above it the latest tool results are cut too."""
 LEAST_GAIN = 0.1
 """Of what there is: less is not worth a summary."""
 OLDER_CHARS = 400
@@ -66,6 +64,8 @@ class Compaction:
         self._history = history
         self._make = make
         self._scale = 1.0
+        self._tools: tuple[ToolSpec, ...] = ()
+        self._tools_size = 0
         self._last: tuple[int, str] = (-AGAIN_AFTER, "")
         """How many messages the history had when it was last tried with too little gain, and for which model."""
 
@@ -76,17 +76,17 @@ class Compaction:
             ContextOverflow: it does not fit and cannot be made to; says why. Whatever `once` raises.
         """
         await self._before(ask)
-        sent = _rough(self._make(ask.models.current()))
         for share in OVERFLOW_SHARES:
+            sent = len(self._history)
             try:
                 reply = await once()
-                self._learn(ask.models.current(), sent, reply.usage)
-                return reply
             except ContextOverflow as error:
-                room = int(self._tokens(ask.models.current()) * share)
-                known = _room(self._make(ask.models.current()))
-                await self._after(ask, error, min(room, known or room))
-                sent = _rough(self._make(ask.models.current()))
+                active = ask.models.current()
+                room = int(self._tokens(active) * share)
+                await self._after(ask, error, min(room, _room(self._make(active)) or room))
+                continue
+            self._learn(ask.models.current(), sent, reply.usage)
+            return reply
         try:
             return await once()
         except ContextOverflow as error:
@@ -168,7 +168,7 @@ class Compaction:
     def _latest_cut(self, active: ActiveModel, plan: Compacted, room: int) -> Compacted:
         """The plan with the latest tool results cut too, where without that it would be too long."""
         for chars in KEPT_CHARS:
-            if self._left(active, plan) <= NEARLY * room:
+            if plan.trigger == "manual" or self._left(active, plan) <= room:
                 break
             plan = msgspec.structs.replace(plan, kept_chars=chars)
         return plan
@@ -222,25 +222,30 @@ class Compaction:
     def _tokens(self, active: ActiveModel, messages: Sequence[Message] | None = None) -> int:
         """What the next request would be, with these messages instead of the history where they are given."""
         request = self._make(active)
-        return self._scaled(_rough(request if messages is None else msgspec.structs.replace(request, messages=tuple(messages))))
+        return self._scaled(self._rough(request if messages is None else msgspec.structs.replace(request, messages=tuple(messages))))
+
+    def _rough(self, request: ModelRequest) -> int:
+        """By the rule of thumb. Tools are measured once: they stay the same from call to call."""
+        if request.tools is not self._tools:
+            texts = (f"{tool.name}{tool.description}{json.dumps(tool.parameters)}" for tool in request.tools)
+            self._tools, self._tools_size = request.tools, sum(map(len, texts)) // 4
+        return estimate_tokens(request.messages, request.system) + self._tools_size
 
     def _scaled(self, tokens: int) -> int:
         return round(tokens * self._scale)
 
     def _learn(self, active: ActiveModel, sent: int, usage: Usage) -> None:
-        """Corrects the rule of thumb by what the service counted."""
-        if sent >= LEARN_FROM and usage.prompt >= SCALE[0] * sent and not _fits_anyway(active):
-            self._scale = min(usage.prompt / sent, SCALE[1])
+        """Corrects the rule of thumb by what the service counted of the first `sent` messages."""
+        if usage.prompt < SCALE[0] * LEARN_FROM or _fits_anyway(active):
+            return
+        rough = self._rough(msgspec.structs.replace(self._make(active), messages=tuple(self._history[:sent])))
+        if rough >= LEARN_FROM and usage.prompt >= SCALE[0] * rough:
+            self._scale = min(usage.prompt / rough, SCALE[1])
 
 
 def _fits_anyway(active: ActiveModel) -> bool:
     """What a small model is sent is cut to its context each time (see `small`); a summary of its making would do more harm than good."""
     return active.spec.profile.name == "small"
-
-
-def _rough(request: ModelRequest) -> int:
-    tools = sum(len(json.dumps(tool.parameters)) + len(tool.description) + len(tool.name) for tool in request.tools)
-    return estimate_tokens(request.messages, request.system) + tools // 4
 
 
 def _room(request: ModelRequest) -> int:

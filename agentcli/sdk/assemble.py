@@ -240,14 +240,17 @@ def _main(agent: AsyncAgent, options: Wanted, kit: Kit, past: _Past, spec: Worke
     resolved = first_model(agent.services, name, link)
     if effort := options.effort or (spec.effort if link == "definition" else ""):
         resolved = _at_effort(resolved, effort)
-    for spoken in (resolved, *check_models(kit, options, agent.config, agent.origin.link)):
+    checked = check_models(kit, options, agent.config, agent.origin.link)
+    fallbacks = kit.fallback_models or spec.fallback_models
+    for spoken in (resolved, *checked, *map(kit.catalogue.resolve, fallbacks)):
+        agent.services.spec(spoken.spec.provider)  # a variable that is not set is told now, not when a model is given up
         check_budget(kit, spoken.spec)
 
     def emit(event: AnyEvent) -> None:
         kit.publish(MAIN, event)
 
     held = Held(emit)
-    model = SwitchableModel(kit, kit.activate(resolved, name, link), kit.fallback_models)
+    model = SwitchableModel(kit, kit.activate(resolved, name, link), fallbacks)
     gate = Gate(kit.policy, kit.approvals, kit.remember_rule)
     return Node(MAIN, MAIN, spec, None, emit, held, model, gate, (), kit.ledger, state="running")
 

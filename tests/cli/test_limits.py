@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.place import Place, call, said, tool_results
-from support.program import Ran
+from support.program import Ran, run
 from support.server import Answer, Server, failed
 
 COSTLY = {"input": 1_000_000, "output": 0}
@@ -213,6 +214,21 @@ def test_a_fallback_model_answers_where_the_first_stays_unavailable_and_the_resu
     assert ran.result["model"]["resolved"] == "test/other"
     assert {name: model["calls"] for name, model in ran.result["modelUsage"].items()} == {"test/m": 2, "test/other": 1}
     assert "test/m is given up" in ran.err
+
+
+def test_the_fallback_models_of_the_definition_that_runs_the_session_count(place: Place) -> None:
+    agents = json.dumps({"owl": {"description": "An owl.", "fallback_models": ["test/other"]}})
+    with Server(always=lambda request: Answer("Hu.") if request.body["model"] == "other" else failed(404, "gone")) as server:
+        ran = place.ask(server, "-p", "hi", "--agents", agents, "--agent", "owl", "--output-format", "json")
+    assert (ran.code, ran.result["result"], ran.result["fallbacks"]) == (0, "Hu.", ["test/other"])
+
+
+def test_a_fallback_model_whose_key_is_not_set_is_told_before_anything_runs(place: Place) -> None:
+    place.script(said("Hello."))
+    second = 'providers "b" {\n api_key = env("NOT_SET_KEY")\n base_url = "http://127.0.0.1:1"\n models "m" {}\n}\n'
+    config = place.file("agent.hcl", Path(place.scripted).read_text().replace('"script.json"', f'"{place.shared}/script.json"') + second)
+    ran = run("--config", str(config), "-p", "hi", "--fallback-model", "b/m", env=place.env(), cwd=place.folder)
+    assert (ran.code, ran.out, "NOT_SET_KEY" in ran.err) == (2, "", True), ran
 
 
 def crowded(request: Any) -> Any:
