@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pytest
 from support.program import Ran, config, environment, run
-from support.server import Answer, Call, Captured, Plain, Server, failed
+from support.server import Answer, Call, Captured, Plain, Server, failed, redirect
+from support.wires import KEY_HEADER, NAMES
 
 KEY = "sk-test-canary/in+header=0123456789"
 OTHER = "second-canary-of-another-service-42"
@@ -110,3 +111,39 @@ def test_what_is_shown_of_config_holds_no_key(tmp_path: Path, own_home: Path) ->
             done = run("--config", str(path), *words, env=env, cwd=tmp_path)
             assert all(form not in done.out + done.err for form in FORMS), words
             assert "Traceback" not in done.err
+
+
+KEYS = {wire: f"sk-{wire}/canary+0123456789" for wire in NAMES}
+LOOK = Call("bash", {"command": "env > seen.txt; ps -eo args >> seen.txt; cat agent.hcl; tr '\\0' '\\n' < /proc/$PPID/environ"}, id="c1")
+
+
+def all_wires(folder: Path, url: str) -> dict[str, str]:
+    """A config with a provider of each wire, and the environment with their keys."""
+    blocks = [
+        f'providers "{wire}" {{\n  wire = "{wire}"\n  apiKey = env("KEY_{number}")\n  baseUrl = "{url}"\n  models "m" {{}}\n}}\n'
+        for number, wire in enumerate(NAMES)
+    ]
+    (folder / "agent.hcl").write_text("".join(blocks))
+    return environment(**{f"KEY_{number}": KEYS[wire] for number, wire in enumerate(NAMES)})
+
+
+@pytest.mark.parametrize("wire", NAMES)
+def test_on_every_wire_the_key_is_in_its_own_header_and_no_key_anywhere_else(tmp_path: Path, own_home: Path, wire: str) -> None:
+    """A run whose command looks everywhere and whose service then says the key back, and one more whose service redirects."""
+    with Server() as elsewhere, Server(Answer(calls=(LOOK,)), lambda request: failed(401, f"wrong: {request.headers}")) as server:
+        server.reply(redirect(f"{elsewhere.url}/?{quote(KEYS[wire])}"))
+        env = all_wires(tmp_path, server.url)
+        words = ("--config", "agent.hcl", "-m", f"{wire}/m", "--permission-mode", "bypass", "--verbose", "-p")
+        first = run(*words, "Go", "--output-format", "stream-json", "--include-partial-messages", env=env, cwd=tmp_path)
+        second = run(*words, "-c", "And now?", env=env, cwd=tmp_path)
+    assert (first.code, second.code, len(server.requests), elsewhere.connections) == (41, 1, 3, 0)
+    kept = [path for path in (*own_home.rglob("*"), tmp_path / "seen.txt") if path.is_file()]
+    assert any(path.suffix == ".jsonl" for path in kept)
+    assert "PATH=" in (tmp_path / "seen.txt").read_text()
+    written = [first.out, first.err, second.out, second.err, *(path.read_text("utf-8", "replace") for path in kept)]
+    for key in KEYS.values():
+        assert [text for text in written if key in text or quote(key, safe="") in text or key.replace("/", "\\/") in text] == []
+    for request in server.requests:
+        held = [name for name, value in request.headers.items() if any(key in value for key in KEYS.values())]
+        assert (held, KEYS[wire] in request.headers[KEY_HEADER[wire]]) == ([KEY_HEADER[wire]], True)
+        assert not any(key in request.path or key.encode() in request.raw for key in KEYS.values())

@@ -7,15 +7,19 @@ import shutil
 import ssl
 import subprocess
 import sys
+from base64 import b64encode
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.asking import KEY, Said, ask, collect, request, spec_for, with_provider
-from support.server import Answer, Server, redirect
+from support.server import Answer, Server, failed, redirect
+from support.tunnel import Tunnel
+from support.wires import NAMES
 
 from agentcli.protocol.errors import RequestRejected, Unavailable
+from agentcli.protocol.models import ModelSpec
 from agentcli.providers.clients import Clients
 from agentcli.providers.openai_chat import OpenAIChat
 
@@ -35,12 +39,13 @@ def test_a_client_serves_about_32_requests_at_once_and_the_next_gets_another() -
     assert asyncio.run(main()) == [32, 32, 6]
 
 
-def test_a_connection_is_kept_alive_between_calls() -> None:
+@pytest.mark.parametrize("wire", NAMES)
+def test_a_connection_is_kept_alive_between_calls_also_after_an_error(wire: str) -> None:
     async def use(provider: Any) -> list[str]:
-        return [(await collect(provider, request())).message.text() for _ in range(3)]
+        return [(await collect(provider, request(model=ModelSpec("test", "m1", wire)))).message.text() for _ in range(4)]  # type: ignore[arg-type]
 
-    with Server(Answer("a"), Answer("b"), Answer("c").sent(whole=True)) as server:
-        assert with_provider(spec_for(server.url), use) == ["a", "b", "c"]
+    with Server(Answer("a"), failed(429), Answer("b"), Answer("c").sent(whole=True)) as server:
+        assert with_provider(spec_for(server.url, wire=wire), use) == ["a", "", "b", "c"]
     assert server.connections == 1
 
 
@@ -125,14 +130,16 @@ def test_a_certificate_file_that_is_missing_is_told(monkeypatch: pytest.MonkeyPa
     assert "SSL_CERT_FILE" in found.error.hint
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A self-signed certificate for 127.0.0.1, and a server's context that shows it."""
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """A self-signed certificate for 127.0.0.1 and model.invalid, and a server's context that shows it."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl here to make a certificate with")
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    names = "subjectAltName=IP:127.0.0.1,DNS:model.invalid"
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test", "-addext", names]
     subprocess.run([*made, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
@@ -153,6 +160,34 @@ def test_a_certificate_that_is_not_trusted_ends_the_call_and_a_ca_of_ones_own_op
     assert "SSL_CERT_FILE" in refused.hint
     assert trusted.message.text() == "over TLS"
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("wire", NAMES)
+def test_through_the_tunnel_of_a_proxy_and_a_ca_of_ones_own_the_proxy_sees_the_host_and_nothing_else(
+    certificate: tuple[Path, ssl.SSLContext], wire: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, context = certificate
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with Server(Answer("inside"), tls=context) as server, Tunnel(server.port) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:word@127.0.0.1:{proxy.port}")
+        found = ask("https://model.invalid/v1", wire=wire)
+    assert (found.error, found.message.text(), len(server.requests)) == (None, "inside", 1)
+    ((line, *headers),) = proxy.heads
+    assert line == "CONNECT model.invalid:443 HTTP/1.1"
+    assert f"proxy-authorization: Basic {b64encode(b'me:word').decode()}" in [header.replace("Proxy-A", "proxy-a") for header in headers]
+    assert KEY not in repr(proxy.heads)
+
+
+@pytest.mark.parametrize(("status", "says"), [(407, "407"), (502, "502")])
+def test_a_proxy_that_opens_no_tunnel_is_told_with_its_status(status: int, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    with Tunnel(0, refuses=status) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        found = ask("https://model.invalid/v1")
+    assert isinstance(found.error, Unavailable)
+    assert says in found.error.message
+    assert "prox" in found.error.hint
 
 
 def run(code: str, *args: str) -> str:
