@@ -127,6 +127,19 @@ def images_history(wire: str) -> tuple[Message, ...]:
     )
 
 
+def long_history(wire: str) -> tuple[Message, ...]:
+    turns: list[Message] = []
+    for number in range(6):
+        name = f"c{number}"
+        turns += [
+            user(f"Question {number}: " + "ünïcödé 😀\u2028 " * 20),
+            AssistantMessage((Text("I look."), call(wire, name, "read", {"path": f"{number}.txt"}))),
+            ToolMessage((ToolResult(name, "read", (Text(f"line {number}\n" * 20),)),)),
+            AssistantMessage((Text(f"Answer {number}."),), "end"),
+        ]
+    return (*turns, user("And the last?"))
+
+
 CASES = {
     "text": Case(Answer("Hello there."), (Text("Hello there."),), asked={"system": "Be brief.", "max_tokens": 500}),
     "reasoning": Case(
@@ -149,6 +162,7 @@ CASES = {
     ),
     "tool results": Case(Answer("Fine."), (Text("Fine."),), results_history, asked={"tools": (READ,)}),
     "thinking goes back": Case(Answer("Bye."), (Text("Bye."),), signed_history, model={"effort": ("low",)}, asked={"tools": (READ,)}),
+    "long": Case(Answer("Long. " * 500), (Text("Long. " * 500),), long_history, asked={"system": "Be brief.", "tools": (READ,)}),
     "images": Case(Answer("A square."), (Text("A square."),), images_history, model={"image_input": True}),
     "images without eyes": Case(Answer("A square?"), (Text("A square?"),), images_history),
     "effort": Case(Answer("Deep."), (Text("Deep."),), model={"effort": ("low", "high"), "output": 64_000}, asked={"effort": "high"}),
