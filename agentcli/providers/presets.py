@@ -303,11 +303,11 @@ def _groq() -> Service:
 def _mistral() -> Service:
     """Mistral refuses `stream_options` and `max_completion_tokens` (422), and ids of calls that are not nine letters or digits (400)."""
     models = (
-        _model("mistral-medium-latest", "Mistral Medium", 262_144, image_input=True),
-        _model("mistral-small-latest", "Mistral Small", 262_144, image_input=True),
+        _model("mistral-medium-latest", "Mistral Medium", 262_144, effort="none high", image_input=True),
+        _model("mistral-small-latest", "Mistral Small", 262_144, effort="none high", image_input=True),
         _model("codestral-2508", "Codestral", 256_000),
     )
-    quirks = Quirks(stream_usage=False, effort_field="", call_ids="nine")
+    quirks = Quirks(stream_usage=False, call_ids="nine")
     return Service("mistral", "MISTRAL_API_KEY", "https://api.mistral.ai/v1", "mistral-medium-latest", _of("mistral", models), quirks)
 
 
@@ -324,7 +324,7 @@ def _deepseek() -> Service:
 def _xai() -> Service:
     models = (
         _model("grok-4.7", "Grok 4.7", 500_000, image_input=True),
-        _model("grok-code-fast-1", "Grok Code Fast 1", 256_000),
+        _model("grok-4.5", "Grok 4.5", 500_000, effort="low medium high", image_input=True),
     )
     return Service("xai", "XAI_API_KEY", "https://api.x.ai/v1", "grok-4.7", _of("xai", models))
 

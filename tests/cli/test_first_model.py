@@ -15,6 +15,7 @@ from support.terminal import Terminal, agentcli
 
 from agentcli import Agent, AsyncAgent
 from agentcli.protocol.errors import AgentError, UnknownModel, UsageError
+from agentcli.protocol.models import Usage
 from agentcli.sdk.agent import Origin
 
 
@@ -133,6 +134,36 @@ def test_models_lists_what_the_service_has_and_says_where_it_cannot(place: Place
     assert [(row["id"], row["wire"], row["key_present"]) for row in rows][:2] == [("openai/one", "openai-chat", True), ("openai/two", "openai-chat", True)]
     gone = ran(place, "models", url="http://127.0.0.1:9/v1")
     assert (gone.code, "openai: what it has is not known" in gone.out) == (0, True)
+
+
+# --- servers of one's own machine, and what things cost ---
+
+
+def test_a_server_of_ones_own_needs_only_to_be_named_and_costs_nothing(place: Place) -> None:
+    with Server(always=Answer("Hello.")) as server:
+        host = server.origin.removeprefix("http://")
+        end = ran(place, "-p", "hi", "-m", "ollama/qwen3:8b", "--max-budget-usd", "1", "--output-format", "json", OLLAMA_HOST=host)
+        (asked,) = server.requests
+    assert (end.code, end.result["result"], end.result["total_cost_usd"]) == (0, "Hello.", 0)
+    assert (asked.path, asked.body["model"], "authorization" in asked.headers) == ("/v1/chat/completions", "qwen3:8b", False)
+
+
+def test_a_run_costs_what_the_package_knows_of_the_service(place: Place) -> None:
+    """The service is reached through a proxy, which stands for it: the only way to be at its address without leaving this machine."""
+    usage = Usage(input=1_000, output=2_000, cache_read=3_000)
+    with Server(always=Answer("Hello.", usage=usage)) as proxy:
+        azure = {"AZURE_OPENAI_API_KEY": "azure-canary", "AZURE_OPENAI_ENDPOINT": "http://mine.openai.azure.com"}
+        more = {**azure, "HTTP_PROXY": proxy.origin, "NO_PROXY": ""}
+        end = ran(place, "-p", "hi", "-m", "azure/gpt-4o", "--max-budget-usd", "1", "--output-format", "json", **more)
+        refused = ran(place, "-p", "hi", "-m", "azure/my-deployment", "--max-budget-usd", "1", **more)
+        (asked,) = proxy.requests
+    assert asked.path == "http://mine.openai.azure.com/openai/v1/responses"
+    assert (end.code, end.result["result"]) == (0, "Hello.")
+    assert end.result["total_cost_usd"] == pytest.approx((1_000 * 2.5 + 2_000 * 10 + 3_000 * 1.25) / 1e6)
+    used = end.result["modelUsage"]["azure/gpt-4o"]
+    assert (used["costUSD"], used["contextWindow"]) == (end.result["total_cost_usd"], 128_000)
+    assert (refused.code, refused.out) == (2, "")
+    assert "the price of azure/my-deployment is unknown" in refused.err
 
 
 # --- nothing at all ---

@@ -71,7 +71,10 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(tmp_path)
 
 
-NEVER = {"rich", "prompt_toolkit", "hcl2", "lark", "mcp", "xllamacpp", "jsonschema", "yaml", "markdownify", "bs4", "pygments", "tree_sitter", "click"}
+NEVER = {
+    "rich", "prompt_toolkit", "hcl2", "lark", "mcp", "xllamacpp", "jsonschema", "yaml", "markdownify", "bs4", "pygments", "tree_sitter", "click",
+    "genai_prices", "httpx2",
+}  # fmt: skip
 """What a run that only talks needs none of."""
 
 

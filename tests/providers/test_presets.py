@@ -120,6 +120,27 @@ def test_every_preset_model_can_be_named_in_each_way() -> None:
         assert catalogue.resolve(model.name).spec is model
 
 
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("Claude Sonnet 4.6 (Thinking)", "anthropic/claude-sonnet-4-6"),
+        ("Claude Sonnet 4.6", "anthropic/claude-sonnet-4-6"),
+        ("claude sonnet 5.5 (thinking)", "anthropic/claude-sonnet-5-5"),
+        ("Gemini 3.5 Flash (Low)", "google/gemini-3.5-flash:low"),
+        ("GPT-6.1 Sol (XHigh)", "openai/gpt-6.1-sol:xhigh"),
+        ("fireworks/accounts/fireworks/models/glm-5p2", "fireworks/accounts/fireworks/models/glm-5p2"),
+        ("groq/openai/gpt-oss-120b:low", "groq/openai/gpt-oss-120b:low"),
+        ("openrouter/vendor/model:free", "openrouter/vendor/model:free"),
+    ],
+)
+def test_names_that_people_use(name: str, reference: str) -> None:
+    ready = presets_from({service.key: KEY for service in services()})
+    catalogue = Catalogue(
+        [model for preset in ready for model in preset.models], open_providers={preset.provider.name: preset.provider.wire for preset in ready}
+    )
+    assert str(catalogue.resolve(name).ref) == reference
+
+
 def test_servers_of_ones_own_machine_are_known_by_name_and_never_taken_by_themselves() -> None:
     names = {server.name for server in own_servers()}
     assert names == {"ollama", "vllm", "lmstudio", "llama.cpp"}

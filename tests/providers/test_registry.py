@@ -193,7 +193,7 @@ def test_each_wire_over_http_connects_to_the_class_of_its_row(wire: Wire) -> Non
 @pytest.mark.parametrize(
     ("spec", "url", "quirks"),
     [
-        (ProviderSpec("mistral"), "https://api.mistral.ai/v1", Quirks(stream_usage=False, effort_field="", call_ids="nine")),
+        (ProviderSpec("mistral"), "https://api.mistral.ai/v1", Quirks(stream_usage=False, call_ids="nine")),
         (ProviderSpec("anthropic", "anthropic"), "https://api.anthropic.com", Quirks(bound_thinking=True)),
         (ProviderSpec("google", "gemini"), "https://generativelanguage.googleapis.com/v1beta", GOOGLE),
         (ProviderSpec("openai", "openai-responses"), "https://api.openai.com/v1", Quirks()),
