@@ -55,7 +55,7 @@ class Decoder:
             return []
         text, rest = b"".join(self._pending).rsplit(b"\n\n", 1)
         self._pending = [rest] if rest else []
-        self._size = len(rest)
+        self._size, self._after_lf = len(rest), rest.endswith(b"\n")
         return self._events(text)
 
     def flush(self) -> list[SSEvent]:

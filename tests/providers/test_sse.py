@@ -73,6 +73,17 @@ def test_no_cut_of_the_bytes_changes_the_events(lines: list[tuple[str, str]], cu
     assert events(*pieces) == events(stream)
 
 
+@given(LINES)
+def test_a_chunk_of_each_byte_alone_changes_nothing(lines: list[tuple[str, str]]) -> None:
+    stream = spelled(lines)
+    assert events(*(stream[at : at + 1] for at in range(len(stream)))) == events(stream)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_empty_lines_that_come_alone_are_no_events(end: bytes) -> None:
+    assert events(b"data: a" + end + end, end, end, end, b"data: b" + end, end, end) == [SSEvent(b"a"), SSEvent(b"b")]
+
+
 def test_a_line_of_one_megabyte_in_small_chunks_is_one_event() -> None:
     data = b"x" * 1_000_000
     stream = b"data: " + data + b"\n\n"

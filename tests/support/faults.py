@@ -214,6 +214,7 @@ ODDITIES = {
     "CRLF": Oddity(_by(newline=b"\r\n", chunk=5)),
     "BOM": Oddity(_by(bom=True, chunk=2)),
     "comments, id and retry lines": Oddity(_by(noise=True)),
+    "empty lines": Oddity(_by(insert=dict.fromkeys((3, 4, 5), b"\n"))),
     "unknown events": Oddity(_by(insert=STRANGERS)),
     "data in many lines": Oddity(_as_stream(in_lines)),
     "a line of 1 MB": Oddity(_by(), text=("x" * 1_000_000,)),
