@@ -6,8 +6,10 @@ not hold all of it, words get shorter first, columns go last.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from math import ceil
 
 from rich.text import Text
@@ -53,6 +55,8 @@ class Layout:
     name: int = LONGEST_NAME
     doing: int = 16
     """Least cells for the last tool; 0: no such column."""
+    steady: bool = True
+    """Numbers and states keep room to grow, so that the columns do not move at every turn."""
 
 
 CHANGES: tuple[dict[str, bool | int], ...] = (
@@ -74,14 +78,12 @@ CHANGES: tuple[dict[str, bool | int], ...] = (
 )
 """What is given up, one after the other, until the rest fits."""
 CHANGES_OVER = ({"doing": 0}, *({key: value for key, value in change.items() if key != "doing"} for change in CHANGES))
-"""The same for workers that are over: what they last did matters no more."""
+"""The same for workers that are over: what they were to do matters least."""
 
 
-def steps(changes: Sequence[dict[str, bool | int]]) -> Iterator[Layout]:
+def steps(over: bool) -> Iterator[Layout]:
     """From the whole layout to the narrowest."""
-    layout = Layout()
-    if not changes[0].get("doing", 1):
-        layout, changes = replace(layout, doing=0), changes[1:]
+    layout, changes = (Layout(steady=False), CHANGES_OVER) if over else (Layout(), CHANGES)
     yield layout
     for change in changes:
         layout = replace(layout, **change)  # type: ignore[arg-type]
@@ -90,7 +92,7 @@ def steps(changes: Sequence[dict[str, bool | int]]) -> Iterator[Layout]:
 
 @dataclass(frozen=True)
 class _Cells:
-    """One row's texts under a layout; of the total, `name` is its head and `label` a shorter one."""
+    """One row's texts under a layout; of the total, `name` is its head, `label` a shorter one and `doing` the shortest."""
 
     icon: str
     style: str
@@ -102,6 +104,8 @@ class _Cells:
     doing: str
     numbers: tuple[str, ...]
     doing_style: str = DIM
+    brief: str = ""
+    """In place of `doing` where that does not fit."""
 
 
 def panel(workers: Sequence[WorkerFacts], now: float, width: int, height: int, look: Look = "colour") -> list[Text]:
@@ -111,7 +115,7 @@ def panel(workers: Sequence[WorkerFacts], now: float, width: int, height: int, l
     total = height > 1 and len(workers) > 1
     room = max(1, height - total)
     shown, rest = _chosen(workers, now, room)
-    drawn = _drawn(shown, workers, now, width, CHANGES, total=total)
+    drawn = _drawn(shown, workers, now, width, total=total)
     if rest:
         drawn.insert(len(shown), Text(one_line(f"+{len(rest)} more: {counts(rest, now)}", width), DIM))
     return drawn
@@ -123,7 +127,7 @@ def final(fan_out: FanOut, width: int, look: Look = "colour", most: int = 20) ->
         return [*(Text(sentence(worker, 0.0)) for worker in fan_out.workers), *_closing(fan_out)]
     shown, rest = _chosen(fan_out.workers, 0.0, most)
     lines: list[Text] = []
-    for worker, row in zip(shown, _drawn(shown, fan_out.workers, 0.0, width, CHANGES_OVER, total=False), strict=True):
+    for worker, row in zip(shown, _drawn_over(shown, width), strict=True):
         lines.append(row)
         if worker.state == "failed" and worker.failure is not None:
             lines.append(Text(f"  {one_line(worker.failure.line(), 1_000)}", BAD))
@@ -164,39 +168,52 @@ def _head(workers: Sequence[WorkerFacts], now: float, words: Mapping[str, str]) 
 # --- how they are drawn ---
 
 
-def _drawn(
-    shown: Sequence[WorkerFacts],
-    everyone: Sequence[WorkerFacts],
-    now: float,
-    width: int,
-    changes: Sequence[dict[str, bool | int]],
-    *,
-    total: bool,
-) -> list[Text]:
+def _drawn(shown: Sequence[WorkerFacts], everyone: Sequence[WorkerFacts], now: float, width: int, *, total: bool) -> list[Text]:
     """Rows in columns, and below them the total of everyone."""
-    for layout in steps(changes):
-        rows = [_cells_of(worker, now, layout) for worker in shown]
+    shared = _shared_start(shown)
+    for layout in steps(over=False):
+        rows = [_cells_of(worker, now, layout, shared) for worker in shown]
         sums_row = _total(everyone, now, layout) if total else None
         widths = _widths([*rows, sums_row] if sums_row else rows, layout)
-        room = width - _taken(widths, layout)
-        if room >= layout.doing:
+        doing = _room(widths, layout, width)
+        if doing is not None:
             break
-    doing = min(max(room, 0), LONGEST_DOING) if layout.doing else 0
-    drawn = [_line(row, widths, doing) for row in rows]
+    drawn = [_line(row, widths, doing or 0) for row in rows]
     if sums_row:
-        drawn.append(_total_line(sums_row, widths, doing, width))
+        drawn.append(_total_line(sums_row, widths, doing or 0, width))
     return drawn
 
 
-def _cells_of(worker: WorkerFacts, now: float, layout: Layout) -> _Cells:
+def _drawn_over(shown: Sequence[WorkerFacts], width: int) -> list[Text]:
+    """Rows of workers that are over: each with its task, where there is room."""
+    shared = _shared_start(shown)
+    for layout in steps(over=True):
+        rows = [_with_task(_cells_of(worker, 0.0, layout), worker, shared) for worker in shown]
+        widths = _widths(rows, layout)
+        doing = _room(widths, layout, width)
+        if doing is not None:
+            break
+    doing = min(doing or 0, max((cells(row.doing) for row in rows), default=0))
+    return [_line(row, widths, doing) for row in rows]
+
+
+def _room(widths: _Widths, layout: Layout, width: int) -> int | None:
+    """Cells that are left for what a worker does; None where the layout does not fit."""
+    room = width - _taken(widths, layout)
+    if room < layout.doing:
+        return None
+    return min(room, LONGEST_DOING) if layout.doing else 0
+
+
+def _cells_of(worker: WorkerFacts, now: float, layout: Layout, shared: int = 0) -> _Cells:
     kind = kind_of(worker, now)
     model = worker.model.resolved if layout.provider else worker.model.resolved.partition("/")[2] or worker.model.resolved
     link = worker.model.source if layout.links else SHORT_LINKS.get(worker.model.source, worker.model.source)
     label = worker.label if layout.label and worker.label and worker.label not in (worker.name, worker.agent) else ""
     name = one_line(worker.name, layout.name)
     numbers = _numbers(worker.turns, worker.usage, worker.cost_usd, worker.elapsed(now), layout)
-    return _Cells(
-        icon=SPINNER[int(now * 10) % len(SPINNER)] if kind == "running" else ICONS[kind],
+    row = _Cells(
+        icon=_icon(kind, now),
         style=STYLES[kind],
         name=name,
         label=one_line(label, LONGEST_NAME - cells(name) - 1) if cells(name) < LONGEST_NAME - 4 else "",
@@ -207,6 +224,22 @@ def _cells_of(worker: WorkerFacts, now: float, layout: Layout) -> _Cells:
         numbers=numbers if worker.since is not None else tuple("" for _ in numbers),
         doing_style=BAD if kind == "failed" else DIM,
     )
+    return row if _doing(worker) or worker.over else _with_task(row, worker, shared)
+
+
+def _with_task(row: _Cells, worker: WorkerFacts, shared: int) -> _Cells:
+    """The row with what its worker was given to do; in brief without the start that all have in common."""
+    task = _task(worker)
+    return replace(row, doing=one_line(task, 200), doing_style=DIM, brief=f"…{one_line(task[shared:], 200)}" if shared else "")
+
+
+def _shared_start(workers: Sequence[WorkerFacts]) -> int:
+    """Characters of whole words with which the tasks of all begin."""
+    tasks = [_task(worker) for worker in workers]
+    if len(set(tasks)) < 2:
+        return 0
+    same = takewhile(lambda words: len(set(words)) == 1, zip(*(task.split(" ") for task in tasks), strict=False))
+    return sum(len(words[0]) + 1 for words in same)
 
 
 def _state(worker: WorkerFacts, now: float, words: Mapping[str, str]) -> str:
@@ -219,7 +252,12 @@ def _state(worker: WorkerFacts, now: float, words: Mapping[str, str]) -> str:
 def _doing(worker: WorkerFacts) -> str:
     if worker.state == "failed" and worker.failure is not None:
         return worker.failure.message
-    return "" if worker.state in ("completed", "cancelled") and not worker.doing else worker.doing or worker.label
+    return worker.doing
+
+
+def _task(worker: WorkerFacts) -> str:
+    """What it was given to do: the start of its prompt."""
+    return next((line for line in worker.prompt.splitlines() if line.strip()), worker.label)
 
 
 def _numbers(turns: int, usage: Usage, cost: float | None, elapsed: float | None, layout: Layout) -> tuple[str, ...]:
@@ -240,7 +278,18 @@ def _total(workers: Sequence[WorkerFacts], now: float, layout: Layout) -> _Cells
     ended = max((worker.until if worker.until is not None else now for worker in workers if worker.since is not None), default=now)
     turns = sum(worker.turns for worker in workers)
     numbers = _numbers(turns, usage, cost, None if began is None else max(0.0, ended - began), layout)
-    return _Cells("", "", _head(workers, now, WORDS), _head(workers, now, SHORT_WORDS), "", "", "", "", numbers)
+    heads = [_head(workers, now, WORDS), _head(workers, now, SHORT_WORDS), f"{count(len(workers), 'worker')}: {_marks(workers, now)}"]
+    return _Cells("", "", heads[0], heads[1], "", "", "", heads[2], numbers)
+
+
+def _marks(workers: Sequence[WorkerFacts], now: float) -> str:
+    """How many are in which state, by the icons of the rows: `8⠋ 1✗ 14· 15✓`."""
+    found = Counter(kind_of(worker, now) for worker in workers)
+    return " ".join(f"{found[kind]}{_icon(kind, now)}" for kind in ORDER if found[kind])
+
+
+def _icon(kind: str, now: float) -> str:
+    return SPINNER[int(now * 10) % len(SPINNER)] if kind == "running" else ICONS[kind]
 
 
 @dataclass(frozen=True)
@@ -256,14 +305,14 @@ def _widths(rows: Sequence[_Cells], layout: Layout) -> _Widths:
     return _Widths(
         max((_both(row.name, row.label) for row in rows if row.icon), default=0),
         max((_both(row.model, row.link) for row in rows), default=0),
-        max([LEAST_STATE if layout.doing else 0, *(cells(row.state) for row in rows)]),
+        max([LEAST_STATE if layout.doing and layout.steady else 0, *(cells(row.state) for row in rows)]),
         tuple(max([least, *map(cells, texts)]) for least, *texts in numbers),
     )
 
 
 def _least(layout: Layout) -> tuple[int, ...]:
-    """Room for numbers that grow, so that the columns do not move at every turn: `12 turns`, `123.4k tok`, `$0.0042`, `1m05s`."""
-    if layout.doing == 0:
+    """Room for numbers that grow: `12 turns`, `123.4k tok`, `$0.0042`, `1m05s`."""
+    if layout.doing == 0 or not layout.steady:
         return tuple(0 for kept in (layout.turns, layout.tokens, layout.cost, layout.time) if kept)
     widths = (8, 10, 7, 5) if layout.units else (3, 5, 7, 3)
     kept = (layout.turns, layout.tokens, layout.cost, layout.time)
@@ -291,7 +340,7 @@ def _line(row: _Cells, widths: _Widths, doing: int) -> Text:
     text.append(fitted(row.state, widths.state), row.style)
     if doing:
         text.append(" " * GAP)
-        text.append(fitted(row.doing, doing), row.doing_style)
+        text.append(fitted(row.brief if row.brief and cells(row.doing) > doing else row.doing, doing), row.doing_style)
     _append_numbers(text, row.numbers, widths)
     text.rstrip()
     return text
@@ -314,7 +363,7 @@ def _total_line(row: _Cells, widths: _Widths, doing: int, width: int) -> Text:
     """The head over the left columns, in short words where it is longer, and the sums below theirs, or further right than cut the head."""
     right = sum(column + GAP for column in widths.numbers)
     left = 2 + widths.name + GAP + widths.model + GAP + widths.state + (GAP + doing if doing else 0)
-    head = row.name if cells(row.name) <= left else row.label
+    head = next((text for text in (row.name, row.label) if cells(text) <= left), row.doing)
     text = Text(fitted(head, min(max(left, cells(head)), width - right)), DIM, no_wrap=True, end="")
     _append_numbers(text, row.numbers, widths)
     return text

@@ -6,8 +6,6 @@ Nothing is animated for a screen reader.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.text import Text
 
 from agentcli.protocol.text import clean, one_line
@@ -49,11 +47,20 @@ def _answer(screen: Screen, painter: Painter, width: int, room: int) -> list[str
         return []
     text = screen.answer.text
     if text:
-        return _tail(_rendered(_last_part(text, room, width), painter, width), room)
+        return _end_of(text, painter, width, room)
     thinking = [line for line in clean(screen.answer.thinking).split("\n") if line.strip()]
     if not thinking or painter.look == "plain":
         return []
     return [painter.row(Text(one_line(piece, width), f"{DIM} italic"), width) for piece in chopped(thinking[-1], width)[-min(2, room) :]]
+
+
+def _end_of(text: str, painter: Painter, width: int, room: int) -> list[str]:
+    """The last lines of a block; where it is longer, below a line that says by how much. All of it is printed when it is finished."""
+    lines = _rendered(_last_part(text, room, width), painter, width)
+    above = text.count("\n") - room + 1
+    if above < 1 or room < LEAST_ANSWER or painter.look == "plain":
+        return lines[-room:]
+    return [painter.row(Text(f"  … +{count(above, 'earlier line')}, printed when it is finished", DIM), width), *lines[1 - room :]]
 
 
 def _rendered(text: str, painter: Painter, width: int) -> list[str]:
@@ -73,10 +80,6 @@ def _last_part(text: str, room: int, width: int) -> str:
     if len(lines) > most and first.startswith(("```", "~~~")):
         return "\n".join([lines[0], *kept])
     return "\n".join(kept)
-
-
-def _tail(lines: Sequence[str], room: int) -> list[str]:
-    return list(lines[-room:])
 
 
 def _calls(screen: Screen, now: float, painter: Painter, width: int) -> list[str]:

@@ -46,6 +46,8 @@ INTERVAL_S = 0.1
 ANIMATION_S = 0.25
 """While something runs, its spinner and clock move this often."""
 NOTE_S = 4.0
+LEAST_LIVE = 4
+"""Rows of what goes on, beside which a question has an empty one before it."""
 
 
 class InlineScreen:
@@ -245,6 +247,8 @@ class InlineScreen:
         overlay = self.repl.overlay
         room = max(1, size.rows - 3 - self._prompt_rows())
         self._overlay = overlay.lines(size.columns - 1, room, has_keys=self._floor.has_keys(overlay)) if overlay is not None else []
+        if self._overlay and self.repl.busy and len(self._overlay) + LEAST_LIVE < room:
+            self._overlay.insert(0, [])
         room = max(0, room - len(self._overlay) - (MENU_ROWS if self.prompt.buffer.complete_state else 0))
         if self._stale or self._live_room != (size.columns, room):
             self._draw_live(size.columns, room)

@@ -8,11 +8,16 @@ import pty
 import select
 import sys
 import termios
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import pyte
 import pytest
 
+from agentcli.ui.face import Start
 from agentcli.ui.repl import Repl
 from agentcli.ui.screen import InlineScreen
 
@@ -55,3 +60,62 @@ async def showing(repl: Repl, screen: InlineScreen, steps: Callable[[], Iterator
         await asyncio.sleep(0)
     screen.leave()
     await running
+
+
+class Reading:
+    """Takes what is written to the pty in a thread of its own, for nobody else would while the screen writes."""
+
+    def __init__(self, taken: Taken) -> None:
+        self.raw = b""
+        self._taken = taken
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> Reading:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def so_far(self) -> bytes:
+        """What was written by now, once nothing more comes."""
+        before = b""
+        while len(before) < len(self.raw) or not before:
+            before = self.raw
+            time.sleep(0.03)
+        return before
+
+    def _read(self) -> None:
+        while not self._over.is_set():
+            self.raw += self._taken(0.01)
+        self.raw += self._taken(0.02)
+
+
+def written(folder: Path, columns: int, rows: int, play: Callable[[Repl], Iterator[None]], clock: Callable[[], float] = time.time) -> tuple[bytes, bytes]:
+    """What the screen of a session writes while `play` goes on, an update after each of its steps: until it leaves, and in all."""
+    standing: list[bytes] = []
+    with pytest.MonkeyPatch.context() as patch, terminal(patch, columns, rows) as taken, Reading(taken) as reading:
+        patch.setattr("agentcli.ui.floor.READ_S", 0.0)
+
+        async def run() -> None:
+            repl = Repl(Start(cwd=folder))
+            screen = InlineScreen(repl, clock)
+
+            def steps() -> Iterator[None]:
+                yield from play(repl)
+                standing.append(reading.so_far())
+
+            await showing(repl, screen, steps)
+
+        asyncio.run(run())
+    return standing[0], reading.raw
+
+
+def drawn(raw: bytes, columns: int, rows: int) -> tuple[list[str], list[str]]:
+    """What a terminal of that size shows of it: lines that scrolled away, and the lines of its window."""
+    seen = pyte.HistoryScreen(columns, rows, history=20_000)
+    pyte.ByteStream(seen).feed(raw)
+    gone = ["".join(line[column].data for column in range(columns)).rstrip() for line in seen.history.top]
+    return gone, [line.rstrip() for line in seen.display]

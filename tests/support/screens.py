@@ -182,8 +182,8 @@ def forty(story: Story | None = None) -> Story:
     story = story or Story().tell(opened(), asked("Review every module."), StateChanged(state="running"))
     story.tell(ToolStarted(call_id="t1", name="parallel_task", title="40 tasks", arguments="{}"))
     names = [f"review-{number}" for number in range(1, 41)]
-    for name in names:
-        story.tell(spawned(name), StateChanged(state="queued"), agent=f"main/{name}")
+    for number, name in enumerate(names, start=1):
+        story.tell(spawned(name, prompt=f"Review src/module_{number}.py: names, errors."), StateChanged(state="queued"), agent=f"main/{name}")
     for number, name in enumerate(names[:26], start=1):
         story.tell(StateChanged(state="running"), agent=f"main/{name}")
         worker_call(story, name, "read", f"src/module_{number}.py", MINI, 0.0011, 3_000 + 170 * number)

@@ -94,6 +94,17 @@ def test_a_role_stands_beside_the_name_where_there_is_room() -> None:
     assert rows(labelled, 110)[0].startswith("⠸ scout-2  openai/")
 
 
+def test_a_worker_that_has_done_nothing_yet_shows_its_task_without_the_start_that_all_share() -> None:
+    crew = [worker(number, doing="", prompt=f"Read the file src/{name}.py and report.\nAll of it.") for number, name in ((1, "a"), (2, "b"))]
+    assert "  Read the file src/a.py and report.  " in rows(crew, 140)[0]
+    assert "  …src/b.py and r…  " in rows(crew, 100)[1]
+    assert "  Read the file s…  " in rows(crew[:1], 100)[0]
+
+
+def test_a_total_that_does_not_fit_counts_by_the_icons_of_the_rows() -> None:
+    assert rows(EVERY_STATE, 80)[-1].startswith("8 workers: 1? 1⠸ 1↻ 1‖ 1✗ 1· 1- 1✓ ")
+
+
 def test_more_workers_than_lines_show_those_that_need_somebody_then_those_that_run() -> None:
     workers = [worker(number, "completed", until=1_002.0) for number in range(1, 21)]
     workers += [worker(21, "failed", failure=DOWN, until=1_003.0), worker(22), worker(23, "waiting"), *(queued(number) for number in range(24, 41))]

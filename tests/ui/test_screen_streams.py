@@ -2,76 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pyte
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.envelopes import Story
-from support.inline import Taken, showing, terminal
+from support.inline import drawn, written
 from support.screens import BIG, replied
 
 from agentcli.protocol.events import CallStarted, Envelope, TextDelta
 from agentcli.protocol.text import cells
-from agentcli.ui.face import Start
 from agentcli.ui.markdown import markdown_lines
 from agentcli.ui.render import Painter
 from agentcli.ui.repl import Repl
-from agentcli.ui.screen import InlineScreen
 
 ROWS = 24
 
 
-class Reading:
-    """Takes what is written to the pty in a thread of its own, for nobody else would while the screen writes."""
-
-    def __init__(self, taken: Taken) -> None:
-        self.raw = b""
-        self._taken = taken
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._read)
-
-    def __enter__(self) -> Reading:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _read(self) -> None:
-        while not self._over.is_set():
-            self.raw += self._taken(0.01)
-        self.raw += self._taken(0.02)
-
-
 def streamed_to(folder: Path, columns: int, updates: Sequence[Sequence[Envelope]]) -> tuple[list[str], bytes]:
     """The lines of a terminal at the end, those included that scrolled away, without empty ones; and all that was written. One update each."""
-    seen = pyte.HistoryScreen(columns, ROWS, history=20_000)
-    with pytest.MonkeyPatch.context() as patch, terminal(patch, columns, ROWS) as taken, Reading(taken) as reading:
 
-        async def run() -> None:
-            repl = Repl(Start(cwd=folder))
-            screen = InlineScreen(repl)
+    def play(repl: Repl) -> Iterator[None]:
+        for envelopes in updates:
+            for envelope in envelopes:
+                repl.feed(envelope)
+            yield
 
-            def steps() -> Iterator[None]:
-                for envelopes in updates:
-                    for envelope in envelopes:
-                        repl.feed(envelope)
-                    yield
-
-            await showing(repl, screen, steps)
-
-        asyncio.run(run())
-    pyte.ByteStream(seen).feed(reading.raw)
-    gone = ["".join(line[column].data for column in range(columns)) for line in seen.history.top]
-    return kept([*gone, *seen.display]), reading.raw
+    _, raw = written(folder, columns, ROWS, play)
+    gone, window = drawn(raw, columns, ROWS)
+    return kept([*gone, *window]), raw
 
 
 def kept(lines: Sequence[str]) -> list[str]:
