@@ -147,6 +147,12 @@ def with_known(model: ModelSpec) -> ModelSpec:
     )
 
 
+def key_variable(name: str) -> str:
+    """The variable in which a service's key is looked for first; "" for one that is not known or needs none."""
+    service = _named(name)
+    return service.key if service else ""
+
+
 def key_hint(name: str, *, sent: bool) -> str:
     """What to do where a service refuses the key, or was sent none."""
     service = _named(name)

@@ -26,6 +26,8 @@ WIRES: Mapping[str, tuple[str, str]] = {
 """Wire to module and class; a module is imported when its wire is first used."""
 THINKING = "thinking"
 """What some write behind a human name, `Claude Sonnet 4.6 (Thinking)`: the model as it is, where it has levels of effort."""
+LEVELS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
+"""What efforts are usually called: no part of an id."""
 OVER_HTTP = frozenset({"openai-chat", "openai-responses", "anthropic", "gemini"})
 """The wires whose class takes shared clients."""
 
@@ -140,7 +142,7 @@ class Catalogue:
             return Resolved(spec, spec.ref())
         base, colon, effort = rest.rpartition(":")
         spec = self._models.get((provider, base)) if colon else None
-        if spec is None or (provider in self._open and not _has_level(spec, effort)):
+        if spec is None or (provider in self._open and not _has_level(spec, effort) and effort not in LEVELS):
             return None  # an open provider may well have a model of that id: `vendor/model:free`
         return _with_effort(spec, effort, asked)
 
@@ -149,12 +151,13 @@ class Catalogue:
         if exact := self._called(folded):
             return _only([Resolved(spec, spec.ref()) for spec in exact], asked)
         base, effort = _split_effort(folded)
+        called = self._called(base) if effort else []
         if effort == THINKING:
-            with_level = [Resolved(spec, spec.ref()) for spec in self._called(base) if spec.effort]
+            with_level = [Resolved(spec, spec.ref()) for spec in called if spec.effort]
         else:
-            with_level = [
-                Resolved(spec, spec.ref(level)) for spec in self._called(base) for level in spec.effort if level.casefold() == effort
-            ]
+            with_level = [Resolved(spec, spec.ref(level)) for spec in called for level in spec.effort if level.casefold() == effort]
+        if called and not with_level and folded.endswith(")"):
+            raise _no_level(called[0], asked)
         return _only(with_level, asked) if with_level else None
 
     def _called(self, folded: str) -> list[ModelSpec]:
@@ -200,10 +203,15 @@ def _with_effort(spec: ModelSpec, effort: str, asked: str) -> Resolved:
     """
     level = next((known for known in spec.effort if known.casefold() == effort.casefold()), None)
     if level is None:
-        levels = tuple(f"{spec.provider}/{spec.id}:{known}" for known in spec.effort)
-        hint = "" if levels else f"{spec.provider}/{spec.id} has no effort levels."
-        raise UnknownModel(asked, levels or (f"{spec.provider}/{spec.id}",), hint=hint)
+        raise _no_level(spec, asked)
     return Resolved(spec, spec.ref(level))
+
+
+def _no_level(spec: ModelSpec, asked: str) -> UnknownModel:
+    """The model is there, the level is not: the levels are named, all of them."""
+    name = f"{spec.provider}/{spec.id}"
+    levels = tuple(f"{name}:{known}" for known in spec.effort)
+    return UnknownModel(asked, levels or (name,), hint="" if levels else f"{name} has no effort levels.")
 
 
 def _has_level(spec: ModelSpec, effort: str) -> bool:

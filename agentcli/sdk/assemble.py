@@ -240,7 +240,7 @@ def _main(agent: AsyncAgent, options: Wanted, kit: Kit, past: _Past, spec: Worke
     resolved = first_model(agent.services, name, link)
     if effort := options.effort or (spec.effort if link == "definition" else ""):
         resolved = _at_effort(resolved, effort)
-    checked = check_models(kit, options, agent.config, agent.origin.link)
+    checked = check_models(agent.services, options, agent.origin.link)
     fallbacks = kit.fallback_models or spec.fallback_models
     for spoken in (resolved, *checked, *map(kit.catalogue.resolve, fallbacks)):
         agent.services.spec(spoken.spec.provider)  # a variable that is not set is told now, not when a model is given up

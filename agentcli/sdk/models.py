@@ -13,7 +13,7 @@ from agentcli.protocol.models import FREE, Cost, Link, ModelSpec, ProviderSpec
 from agentcli.providers.base import Provider
 from agentcli.providers.clients import Clients
 from agentcli.providers.door import Door, DoorPolicy
-from agentcli.providers.presets import filled, is_own_server, known_models, presets_from, servers_from, with_known
+from agentcli.providers.presets import filled, is_own_server, key_variable, known_models, presets_from, servers_from, with_known
 from agentcli.providers.prices import UNKNOWN, Known, Prices
 from agentcli.providers.registry import Catalogue, Resolved, connect
 from agentcli.system import folders
@@ -198,12 +198,19 @@ class Services:
         """
         try:
             return self.catalogue.resolve(name)
-        except UnknownModel:
+        except UnknownModel as error:
             from agentcli.sdk.served import ask_now
 
             if not ask_now(self):
-                raise
+                raise self._with_way(error) from None
         return self.catalogue.resolve(name)
+
+    def _with_way(self, error: UnknownModel) -> UnknownModel:
+        """Where the name is of a service that only lacks its key, the error says so."""
+        provider = error.name.strip().partition("/")[0]
+        if provider in self.presets or provider in self.config.provider_names or not (key := key_variable(provider)):
+            return error
+        return UnknownModel(error.name, error.nearest, hint=f"{provider} can be used once {key} is set.")
 
     def serves(self, provider: str, ids: tuple[str, ...]) -> None:
         """What a service said it has."""

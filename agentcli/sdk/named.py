@@ -13,7 +13,6 @@ from agentcli.providers.registry import Resolved
 if TYPE_CHECKING:
     from agentcli.agents.kit import Kit
     from agentcli.agents.roster import Roster
-    from agentcli.config.load import Config
     from agentcli.protocol.models import Link
     from agentcli.sdk.models import Services
     from agentcli.sdk.wanted import Wanted
@@ -34,22 +33,19 @@ def first_model(services: Services, name: str, link: Link) -> Resolved:
             place = f"{config.default_model.place}: default_model"
         case _:
             place = ""
-    try:
-        return services.resolve(name)
-    except UnknownModel as error:
-        raise error.placed(place) from None
+    return _resolved(services, name, place)
 
 
-def check_models(kit: Kit, options: Wanted, config: Config, link: Link) -> tuple[Resolved, ...]:
+def check_models(services: Services, options: Wanted, link: Link) -> tuple[Resolved, ...]:
     """What is said of workers' models and of models to fall back to; gives the latter. Raises UnknownModel."""
-    flags = link == "flag"
+    flags, own = link == "flag", services.config.subagent_model
     for worker, model in options.workers.items():
-        _check(kit, model, f"--worker {worker}" if flags else f"workers['{worker}']")
+        _check(services, model, f"--worker {worker}" if flags else f"workers['{worker}']")
     if options.subagent_model:
-        _check(kit, options.subagent_model, "--subagent-model" if flags else "subagent_model")
-    elif config.subagent_model is not None:
-        _check(kit, config.subagent_model.value, f"{config.subagent_model.place}: subagent_model")
-    return tuple(_resolved(kit, name, "--fallback-model" if flags else "fallback_models") for name in kit.fallback_models)
+        _check(services, options.subagent_model, "--subagent-model" if flags else "subagent_model")
+    elif own is not None:
+        _check(services, own.value, f"{own.place}: subagent_model")
+    return tuple(_resolved(services, name, "--fallback-model" if flags else "fallback_models") for name in options.fallback_models)
 
 
 def check_pins(kit: Kit, roster: Roster, offered: Iterable[str]) -> list[str]:
@@ -72,13 +68,13 @@ def check_pins(kit: Kit, roster: Roster, offered: Iterable[str]) -> list[str]:
     return notices
 
 
-def _check(kit: Kit, name: str, place: str) -> None:
+def _check(services: Services, name: str, place: str) -> None:
     if name.strip() and name.strip().lower() != INHERIT:
-        _resolved(kit, name, place)
+        _resolved(services, name, place)
 
 
-def _resolved(kit: Kit, name: str, place: str) -> Resolved:
+def _resolved(services: Services, name: str, place: str) -> Resolved:
     try:
-        return kit.catalogue.resolve(name)
+        return services.resolve(name)
     except UnknownModel as error:
         raise error.placed(place) from None

@@ -235,3 +235,9 @@ def test_the_library_says_the_same_in_its_own_words(place: Place) -> None:
             agent.session(".", workers={"scout": "demo/m9"})
         with pytest.raises(UnknownModel, match="fallback_models: unknown model 'demo/m9'"):
             agent.session(".", fallback_models=["demo/m9"])
+
+
+def test_a_model_of_a_service_whose_key_is_not_set_says_which_to_set() -> None:
+    with Agent.create("limits { retries = 0 }") as agent, pytest.raises(UnknownModel) as caught:
+        agent.session(".", model="mistral/mistral-medium-latest")
+    assert caught.value.line().endswith("mistral can be used once MISTRAL_API_KEY is set.")
