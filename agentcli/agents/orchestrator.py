@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentcli.agents.admission import Admitted, admit, check
-from agentcli.agents.endings import cut_short, unhurried
+from agentcli.agents.endings import cut_short, status_of, unhurried
 from agentcli.agents.held import Held
 from agentcli.agents.kit import Kit, SwitchableModel
 from agentcli.agents.ledger import WorkerLedger
 from agentcli.agents.roster import Roster
 from agentcli.agents.slots import Slots
-from agentcli.agents.staff import Desk, finish, setup_worker
+from agentcli.agents.staff import Desk, end_processes, finish, setup_worker
 from agentcli.agents.tree import Ended, Node, Task
 from agentcli.engine.loop import Loop
 from agentcli.protocol.errors import AgentError, Interrupted, LimitReached, TimeLimit, UnknownAgent, UsageError
-from agentcli.protocol.events import AgentFinished, AgentSpawned, Notice, StateChanged
+from agentcli.protocol.events import AgentFinished, AgentSpawned, Notice, StateChanged, ToolStarted
 from agentcli.protocol.messages import UserMessage, user_text
 
 MOST_REFUSED = 32
@@ -117,6 +117,8 @@ class Orchestrator:
         def emit(event: object) -> None:
             if isinstance(event, StateChanged):
                 node.state = event.state
+            elif isinstance(event, ToolStarted) and event.name == "bash":
+                node.ran_commands = True
             publish(agent_id, event)  # type: ignore[arg-type]
 
         node = Node(
@@ -183,6 +185,8 @@ class Orchestrator:
     async def _finish(self, node: Node, failure: BaseException | None) -> Ended:
         """Puts a worker's things in order. Not to be cancelled: what it has done would be lost, and its end never told."""
         await self._end_children(node)
+        if status_of(failure, node.outcome) != "completed":
+            await end_processes(self.desk, node)
         ended = await finish(self.desk, node, failure)
         self._close(node, ended)
         return ended

@@ -26,6 +26,11 @@ from agentcli.protocol.errors import WorkspaceError
 from agentcli.protocol.tools import Access
 from agentcli.safety.files import WORKSPACE, path_rule
 from agentcli.safety.rules import judge
+from agentcli.system import marks
+
+WORKER_MARK = "AGENTCLI_WORKER"
+"""The variable by which a worker's processes are known."""
+GRACE_S = 0.5
 
 
 @dataclass
@@ -123,7 +128,7 @@ async def _place(desk: Desk, node: Node, task: Task) -> Place:
     assert parent is not None
     inherited = desk.open.get(parent.id)
     cwd, roots = (inherited.path, inherited.roots) if inherited else (kit.cwd, kit.roots)
-    base = Place(node.id, cwd, roots, kit.scratch, kit.child_env, redact=kit.redact)
+    base = Place(node.id, cwd, roots, kit.scratch, {**kit.child_env, WORKER_MARK: _mark(desk, node)}, redact=kit.redact)
     kind, named = read_kind(task.workspace or node.spec.workspace)
     if kind == "inherit":
         if inherited is not None:
@@ -144,6 +149,16 @@ async def _place(desk: Desk, node: Node, task: Task) -> Place:
     policy = node.gate.policy
     node.gate.policy = policy.confined_to(workspace.roots) if workspace.clones else policy.with_roots(workspace.roots)
     return dataclasses.replace(base, cwd=workspace.path, roots=workspace.roots)
+
+
+async def end_processes(desk: Desk, node: Node) -> None:
+    """What the commands of a worker, and of its own workers, left running (`server &`, `setsid …`) does not outlive one that did not complete."""
+    if any(one.ran_commands for one in node.walk()):
+        await marks.end_marked(WORKER_MARK, _mark(desk, node), GRACE_S)
+
+
+def _mark(desk: Desk, node: Node) -> str:
+    return f"{desk.kit.session_id}/{node.id}"
 
 
 async def finish(desk: Desk, node: Node, failure: BaseException | None) -> Ended:

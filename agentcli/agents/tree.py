@@ -98,6 +98,7 @@ class Node:
     in_line: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the one call of this agent that waits for a slot."""
     outcome: Outcome | None = None
+    ran_commands: bool = False
     created: float = field(default_factory=time.monotonic)
 
     @property

@@ -1,7 +1,8 @@
 """Runs other programs; nothing else in agentcli imports subprocess. Each child leads a session (and so a process group) of its own.
 
 A group is ended as a whole: TERM, then KILL. What a child left running when it ended by itself (`server &`) is not ours any more, and its
-hold on the pipes is not waited for; what made itself a session of its own (`setsid`) is out of reach. Children die with us: see `guard`.
+hold on the pipes is not waited for; what made itself a session of its own (`setsid`) is found by a mark alone: see `marks`. Children die with us:
+see `guard`.
 """
 
 from __future__ import annotations

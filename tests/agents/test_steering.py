@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -10,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.alive import still_running
-from support.crew import Seen, Told, all_texts, asked, calling, config, delegate, hcl, obey_but, opened
+from support.alive import runs, still_running
+from support.crew import Seen, Told, all_texts, asked, calling, config, delegate, hcl, obey, obey_but, opened
 from support.repositories import Repository
-from support.server import Answer, Call, Captured, Server, Silence
+from support.server import Answer, Call, Captured, Reply, Server, Silence
 from support.ways import agents
 
 from agentcli.protocol.commands import Cancel, Command, Inject, Pause, Resume
@@ -196,6 +198,42 @@ async def test_a_cancel_leaves_no_process_within_two_seconds_though_they_ignore_
             await running
     assert (left, took < 2.0) == ([], True)
     assert {event.status for event in seen.of(AgentFinished)} == {"cancelled"}
+
+
+LEFT = "setsid sleep 300 & echo $! > {0}/child; (trap '' TERM; sleep 300) & echo $! >> {0}/child; sleep 300 & echo $! >> {0}/child"
+"""A command that ends at once and leaves three running: one in a session of its own, one that ignores TERM, a plain one."""
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["worker", "worker of a worker"])
+async def test_what_a_workers_commands_left_running_ends_with_a_cancel_too(tmp_path: Path, nested: bool) -> None:
+    run_it, wait = ("bash", {"command": LEFT.format(tmp_path)}), Silence()
+    inner = ("task", {"agent": "scout", "prompt": calling(run_it)})
+    prompt, worker = (calling(inner), "chief") if nested else (calling(run_it), "scout")
+
+    def decide(request: Captured) -> Reply:
+        return wait if asked(request).prompt == prompt and request.body["messages"][-1]["role"] == "tool" else obey(request)
+
+    with Server(always=decide) as server:
+        async with opened(hcl(server.url), tmp_path / "in", permission_mode="bypass", **agents(tools=["bash"])) as (session, seen):
+            running = asyncio.create_task(delegate(session, server, ("task", {"agent": worker, "prompt": prompt})))
+            await event(session, lambda one: one.agent_id == f"main/{worker}-1" and isinstance(one.event, CallStarted) and one.event.call == 2)
+            started = await pids(tmp_path)
+            began = time.monotonic()
+            await session.orchestrator.cancel_agent(f"{worker}-1")
+            left = still_running(started, within_s=0.5)
+            took = time.monotonic() - began
+            await running
+    assert (left, took < 2.0) == ([], True)
+    assert [one.status for one in seen.of(AgentFinished)] == (["completed", "cancelled"] if nested else ["cancelled"])
+
+
+async def test_what_a_completed_workers_commands_left_running_goes_on(service: Server, tmp_path: Path) -> None:
+    command = f"sleep 300 & echo $! > {tmp_path}/child"
+    async with opened(config(service.url), tmp_path / "in", permission_mode="bypass", **agents(tools=["bash"])) as (session, _):
+        await delegate(session, service, ("task", {"agent": "scout", "prompt": calling(("bash", {"command": command}))}))
+    (number,) = await pids(tmp_path, 1)
+    assert runs(number)
+    os.kill(number, signal.SIGKILL)
 
 
 async def test_a_worker_of_a_silent_service_is_timed_out_while_its_siblings_finish(tmp_path: Path) -> None:
