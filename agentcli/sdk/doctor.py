@@ -68,9 +68,9 @@ def _config(agent: AsyncAgent | None, cwd: Path, explicit: Path | None) -> list[
 
 
 def _model(services: Services) -> list[Finding]:
-    """What a session would start on, as far as nobody has to be asked."""
+    """What a session would start on."""
     if services.undecided:
-        return [Finding("model", "note", f"none is named; {services.unlisted[0]} is asked for its own at the start")]
+        return [Finding("model", "note", f"none is named, and {services.unlisted[0]}, which would be asked, does not say")]
     try:
         name, link = services.starting_model(None, "default", "")
         return [Finding("model", "ok", f"{first_model(services, name, link).ref} ({link})")]
@@ -108,6 +108,8 @@ async def _service(services: Services, name: str, test: bool) -> list[Finding]:
     try:
         ids = await ids_of(services.connect(name), REACH_S)
         text = f"{key}, reachable ({time.monotonic() - began:.1f} s), lists {len(ids)} models"
+        if name in services.unlisted:
+            services.serves(name, ids)
     except AuthenticationFailed as error:
         return [Finding(name, "bad", f"{key}, refused: {error.message}", error.hint)]
     except (RequestRejected, InvalidResponse) as error:

@@ -158,6 +158,18 @@ def test_a_server_of_this_machine_is_found_where_it_runs_and_not_mentioned_where
     assert not any(of(found, name) for name in ("vllm", "lmstudio", "llama.cpp"))
 
 
+@pytest.mark.parametrize(("models", "state", "says"), [(("only",), "ok", "openai/only (default)"), (("a", "b"), "bad", "openai/a, openai/b")])
+def test_at_an_address_of_ones_own_the_model_is_what_the_service_has(
+    models: tuple[str, ...], state: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server(models=models) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        (model,) = of(examined(tmp_path, "limits { retries = 0 }"), "model")
+        assert len(server.requests) == 1
+    assert (model.state, says in model.text) == (state, True)
+
+
 def test_proxies_are_named_without_their_passwords_and_lost_certificates_are_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://me:proxy-canary@proxy.example:3128")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
