@@ -30,7 +30,7 @@ def first_models(agent: AsyncAgent) -> list[FirstModel]:
         ids = (preset.default,) if preset.default else agent.services.served.get(name, ())
         found += [FirstModel(f"{name}/{model}", f"{keys.get(name, 'its key')} is set") for model in ids]
     for row in weights_rows():
-        why = "on this machine already" if row.path else f"on this machine, needs no key; fetched once from {row.source}"
+        why = "runs here without a key" if row.path else f"runs here without a key, once it is fetched from {row.source}"
         found.append(FirstModel(f"local/{row.name}", why, 0 if row.path else row.size))
     return found
 

@@ -125,8 +125,8 @@ def git_branch(cwd: Path) -> str:
     return head.removeprefix("ref: refs/heads/") if head.startswith("ref:") else head[:7]
 
 
-async def working_diff(cwd: Path) -> str:
-    """What differs from the last commit, new files by name, as git tells it.
+async def working_diff(cwd: Path) -> tuple[str, tuple[str, ...]]:
+    """What differs from the last commit, as git tells it, and the names of new files.
 
     Raises:
         UsageError: this is no repository, or git is not there.
@@ -140,6 +140,4 @@ async def working_diff(cwd: Path) -> str:
         raise UsageError("there is no git repository here, so there is nothing to compare with.")
     if tracked.exit_code is None:
         raise AgentError("git took too long to tell the difference.")
-    names = fresh.stdout.decode("utf-8", "replace").splitlines()
-    parts = [tracked.stdout.decode("utf-8", "replace").rstrip("\n"), *([] if not names else ["new files:", *(f"  {name}" for name in names)])]
-    return "\n".join(part for part in parts if part)
+    return tracked.stdout.decode("utf-8", "replace").rstrip("\n"), tuple(fresh.stdout.decode("utf-8", "replace").splitlines())

@@ -83,7 +83,17 @@ class Choice:
         keys: Line = [] if has_keys else NOT_YET
         for option in self.options if has_keys else ():
             keys += [("key", option.key), ("dim", f" {option.text}   ")]
-        return [cut([("title", self.title)], width), *(cut(line, width) for line in self.body), cut(keys, width)][-height:]
+        title = [[("title", row)] for row in worded(self.title, width)]
+        return [*title, *(row for line in self.body for row in _wrapped(line, width)), cut(keys, width)][-height:]
+
+
+def _wrapped(line: Line, width: int) -> list[Line]:
+    """A line of one style between its words, its indent before each row; one of several styles is cut."""
+    if len(line) != 1:
+        return [cut(line, width)]
+    style, text = line[0]
+    indent = " " * (len(text) - len(text.lstrip(" ")))
+    return [[(style, f"{indent}{row}")] for row in worded(text.lstrip(" "), max(10, width - len(indent)))]
 
 
 # --- approvals ---

@@ -44,6 +44,10 @@ class Scroll:
         self._last, self._last_short = item, short
         return ["", *lines] if spaced else lines
 
+    def other(self) -> None:
+        """Something that is no item was printed meanwhile: remarks follow it closely, all else begins anew."""
+        self._last, self._last_short = Remark("info", ""), True
+
     def _close(self, item: Item, short: bool) -> bool:
         """Whether it follows without an empty line."""
         match self._last, item:

@@ -9,10 +9,12 @@ from typing import Literal
 from msgspec import Struct
 from rich.text import Text
 
+from agentcli.protocol.text import one_line
 from agentcli.ui.look import Look
-from agentcli.ui.render import BAD, DIM, GOOD, Painter, chopped
+from agentcli.ui.render import BAD, DIM, GOOD, STRONG, Painter, assembled, chopped
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+MOST_PATCH = 400
 STYLES = {"+": GOOD, "-": BAD, " ": "", "…": DIM}
 
 
@@ -59,6 +61,50 @@ def diff_lines(lines: Iterable[str], painter: Painter, width: int) -> list[str]:
     rows = list(parsed(lines))
     gutter = max((len(str(row.number)) for row in rows), default=1)
     return [line for row in rows for line in _row(row, gutter, painter, width)]
+
+
+class FileDiff(Struct, frozen=True):
+    """What git tells of one file. `note`: renamed, deleted and the like; "" for a plain change."""
+
+    path: str
+    note: str
+    lines: tuple[str, ...]
+
+
+def by_file(text: str) -> list[FileDiff]:
+    """The files of what `git diff` printed."""
+    return [_of_file(part.rstrip("\n").split("\n")) for part in re.split(r"^diff --git ", text, flags=re.MULTILINE)[1:]]
+
+
+def _of_file(lines: list[str]) -> FileDiff:
+    body = next((at for at, line in enumerate(lines) if line.startswith("@@ ")), len(lines))
+    path = lines[0].rpartition(" b/")[2]
+    notes: list[str] = []
+    for line in lines[1:body]:
+        word, _, rest = line.partition(" ")
+        match word:
+            case "---" | "+++" if rest != "/dev/null":
+                path = rest.rstrip("\t").removeprefix("a/").removeprefix("b/")
+            case "new" | "deleted":
+                notes.append(word)
+            case "rename" if rest.startswith("from "):
+                notes.append(f"was {one_line(rest.removeprefix('from '), 60)}")
+            case "Binary":
+                notes.append("binary")
+    return FileDiff(path, ", ".join(notes), tuple(lines[body:]))
+
+
+def patch_lines(text: str, painter: Painter, width: int) -> list[str]:
+    """What `git diff` printed, each file under its name and size; at most `MOST_PATCH` lines of it."""
+    out: list[str] = []
+    for one in by_file(text):
+        size = change(*counted(one.lines), painter.look) if one.lines else ""
+        facts = "".join(f"  {fact}" for fact in (size, f"({one.note})" if one.note else "") if fact)
+        head = assembled((one_line(one.path, max(10, width - len(facts))), STRONG), (facts, DIM))
+        out += [*([""] if out else []), painter.row(head, width), *diff_lines(one.lines, painter, width)]
+    if len(out) <= MOST_PATCH:
+        return out
+    return [*out[:MOST_PATCH], painter.row(Text(f"… +{len(out) - MOST_PATCH} lines (git diff HEAD shows all)", DIM), width)]
 
 
 def _row(row: DiffLine, gutter: int, painter: Painter, width: int) -> Iterator[str]:

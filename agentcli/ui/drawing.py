@@ -42,8 +42,10 @@ class Drawing:
             match thing:
                 case Told(lines=lines, close=close):
                     out += [*([] if close else [""]), *(row for line in lines for row in self._told(line, columns))]
+                    self._scroll.other()
                 case Drawn(draw=draw):
                     out += ["", *draw(self.painter, columns)]
+                    self._scroll.other()
                 case Whole(item=item):
                     out += ["", *whole_lines(item, self.painter, columns)]
                 case item:

@@ -37,6 +37,8 @@ MENU_ROWS = 8
 IDLE = ("/ commands · @ files · ! shell", "/ for commands")
 BUSY = ("Enter steers · Alt+Enter queues · Esc interrupts", "Enter steers · Esc interrupts", "Esc interrupts")
 """What an empty prompt says, shorter where the terminal is narrower."""
+SHELL = ("Esc ends the command · type on for the agent", "Esc ends the command")
+"""While a command of the person's own runs."""
 RUNNING = f"{BUSY[0]} · Ctrl+B background"
 """While a command or a worker runs."""
 
@@ -85,7 +87,7 @@ class Prompt:
 
     def _hint(self) -> Sequence[str]:
         if not self._repl.busy:
-            return IDLE
+            return IDLE if self._repl.shell is None else SHELL
         return (RUNNING, *BUSY) if self._repl.can_let_go else BUSY
 
     @property

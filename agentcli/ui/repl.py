@@ -134,7 +134,7 @@ class Repl:
     def quit(self, error: BaseException | None = None) -> None:
         """Leaves, and says how to come back."""
         if self.opened.is_set() and self.session.history and self.start.options.get("save", True):
-            self.say([("dim", f"To go on with this session: agentcli --resume {self.session.id}")])
+            self.say([("dim", f"To go on with this session: agentcli -r {self.session.id[:8]}")])
         for job in self._jobs:
             job.cancel()  # an editor, say, that has the terminal
         self.face.leave(error)

@@ -107,12 +107,12 @@ def test_the_branch_is_read_from_any_folder_of_a_repository_a_worktree_and_a_det
 
 
 def test_the_difference_tells_changes_and_new_files_and_where_there_is_no_repository(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    assert asyncio.run(working_diff(repository)) == ""
+    assert asyncio.run(working_diff(repository)) == ("", ())
     (repository / "a.txt").write_text("two\n")
     (repository / "ä b.txt").write_text("new\n")
-    text = asyncio.run(working_diff(repository))
+    text, fresh = asyncio.run(working_diff(repository))
     assert "-one\n+two" in text
-    assert text.endswith("new files:\n  ä b.txt")
+    assert fresh == ("ä b.txt",)
     with pytest.raises(UsageError, match="there is no git repository here"):
         asyncio.run(working_diff(tmp_path_factory.mktemp("none")))
 

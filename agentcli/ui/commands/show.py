@@ -111,16 +111,20 @@ async def diff(repl: Repl, rest: str) -> None:
     """What differs from the last commit in this folder."""
     from agentcli.sdk.programs import working_diff
 
-    text = await working_diff(repl.cwd)
-    if not text:
+    text, fresh = await working_diff(repl.cwd)
+    if not text and not fresh:
         return repl.say("Nothing differs from the last commit.")
 
     def draw(painter: Painter, width: int) -> list[str]:
-        from agentcli.ui.diff import diff_lines
+        from agentcli.ui.diff import patch_lines
 
-        return diff_lines(text.split("\n"), painter, width)
+        return patch_lines(text, painter, width)
 
-    return repl.draw(draw)
+    if text:
+        repl.draw(draw)
+    if fresh:
+        repl.say([("title", "Not in git yet")], *(f"  {name}" for name in fresh))
+    return None
 
 
 def _k(number: int | None) -> str:
