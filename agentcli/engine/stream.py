@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import count
 
 from agentcli.engine.control import ActiveModel
 from agentcli.protocol.errors import ProviderError
 from agentcli.protocol.events import AnyEvent, ArgumentsDelta, Failure, Replied, TextDelta, ThinkingDelta
-from agentcli.protocol.messages import AssistantMessage, StopReason, Text, Thinking, ToolCall
+from agentcli.protocol.messages import AssistantMessage, Message, StopReason, ToolCall
 from agentcli.protocol.models import ModelUse, Usage
 from agentcli.providers.base import CallPart, Merge, ModelRequest, StreamPart, TextPart, ThinkingPart
 
@@ -126,7 +127,7 @@ class Call:
         merge, now = self._merge, time.monotonic()
         use = self.active.use
         return Reply(
-            message=with_unique_ids(merge.message(cut)),
+            message=with_unique_ids(merge.message(cut), self.request.messages),
             use=ModelUse(use.requested, use.resolved, use.source, merge.served),
             usage=merge.usage,
             cost_usd=merge.usage.priced(self.active.cost()),
@@ -136,22 +137,25 @@ class Call:
         )
 
 
-def with_unique_ids(message: AssistantMessage) -> AssistantMessage:
-    """The answer with call ids that are there and differ: services repeat or omit them."""
-    calls = message.calls()
-    if len({call.id for call in calls if call.id}) == len(calls):
+def with_unique_ids(message: AssistantMessage, history: Sequence[Message]) -> AssistantMessage:
+    """The answer with call ids that are there and differ, also from those of the history: services omit ids, repeat them in an answer, or
+    begin anew in each. Results, screens and other services tell calls apart by them.
+    """
+    ids = [call.id for call in message.calls()]
+    taken = {call.id for earlier in history if isinstance(earlier, AssistantMessage) for call in earlier.calls()} if ids else set()
+    if all(ids) and len(set(ids)) == len(ids) and taken.isdisjoint(ids):
         return message
-    seen: set[str] = set()
-    parts: list[Text | Thinking | ToolCall] = []
-    for index, part in enumerate(message.content):
-        if isinstance(part, ToolCall):
-            name = part.id or f"call_{index}"
-            while name in seen:
-                name = f"{name}_{index}"
-            seen.add(name)
-            part = ToolCall(name, part.name, part.arguments, part.opaque, part.wire)
-        parts.append(part)
-    return AssistantMessage(tuple(parts), message.stop)
+    return AssistantMessage(tuple(_renamed(part, taken) if isinstance(part, ToolCall) else part for part in message.content), message.stop)
+
+
+def _renamed(call: ToolCall, taken: set[str]) -> ToolCall:
+    base = name = call.id or "call"
+    for number in count(2):
+        if name not in taken:
+            break
+        name = f"{base}_{number}"
+    taken.add(name)
+    return ToolCall(name, call.name, call.arguments, call.opaque, call.wire)
 
 
 def failure_of(error: Exception) -> Failure:

@@ -247,10 +247,13 @@ TURN = st.tuples(TEXTS, TEXTS, CALLS)
 @given(st.lists(TURN, max_size=5), st.sampled_from([Quirks(), Quirks(call_ids="nine", echo_reasoning=True)]))
 def test_every_valid_history_gives_a_request_that_keeps_the_invariants(turns: list[Any], quirks: Quirks) -> None:
     history: list[Message] = [user_text("start")]
-    for asked, answered, calls in turns:
+    made: set[str] = set()
+    for asked, answered, every in turns:
+        calls = [call for call in every if call.id not in made]
+        made |= {call.id for call in calls}
         history.append(user_text(asked))
         history.append(AssistantMessage((Text(answered), *calls)))
         if calls:
-            history.append(ToolMessage(tuple(result(made.id, "") for made in calls)))
+            history.append(ToolMessage(tuple(result(call.id, "") for call in calls)))
     body = json.loads(encode(to_wire(request(messages=tuple(history)), quirks)))
     assert invariants(body) == []

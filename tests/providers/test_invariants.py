@@ -24,6 +24,7 @@ USER = {"role": "user", "content": "u"}
         ([USER, RESULT], ["message 1 (tool): a result without its call"]),
         ([USER, CALL, USER], ["message 2 (user): calls without results before it: ['a']"]),
         ([USER, CALL], ["calls without results at the end: ['a']"]),
+        ([USER, CALL, RESULT, CALL, RESULT], ["message 3 (assistant): a second call with id 'a'"]),
         ([USER, USER], ["message 1 (user): two turns of one role in a row"]),
         ([USER, {"role": "assistant", "content": ""}], ["message 1 (assistant): empty content"]),
         (
@@ -50,6 +51,7 @@ LATE = {"role": "user", "content": [*TURN["content"], *ANSWER["content"]]}
         ({"messages": [USE, ANSWER]}, ["the first or the last turn is not the user's"]),
         ({"messages": [TURN, TURN]}, ["message 1 (user): two turns of one role in a row"]),
         ({"messages": [TURN, USE, TURN]}, ["message 2 (user): calls ['a'] were made before it, results [] are there"]),
+        ({"messages": [TURN, USE, ANSWER, USE, ANSWER]}, ["message 3 (assistant): a second call with id 'a'"]),
         ({"messages": [TURN, USE, LATE]}, ["message 2 (user): a result after something else"]),
         ({"messages": [{"role": "user", "content": []}]}, ["message 0 (user): empty content"]),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}]}, ["message 0 (user): empty text"]),
@@ -75,6 +77,7 @@ REASONED = {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": 
         ({"input": [ITEM], "tools": [{"type": "function"}]}, ["a tool that the service would make strict"]),
         ({"input": [ITEM, OUTPUT]}, ["item 1 (function_call_output): a result without its call"]),
         ({"input": [ITEM, CALLED, ITEM]}, ["item 2 (message): calls without results before it: ['a']", "calls without results at the end: ['a']"]),
+        ({"input": [CALLED, OUTPUT, CALLED, OUTPUT]}, ["item 2 (function_call): a second call with id 'a'"]),
         ({"input": [REASONED, ITEM]}, ["item 0 (reasoning): reasoning that nothing follows"]),
         ({"input": [{**REASONED, "encrypted_content": ""}, CALLED, OUTPUT]}, ["item 0 (reasoning): reasoning that is not encrypted"]),
         ({"input": [{**ITEM, "content": []}]}, ["item 0 (message): empty content"]),

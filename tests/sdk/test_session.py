@@ -54,7 +54,7 @@ def test_a_result_prints_as_its_text_and_carries_what_was_used_by_whom(play: Pla
         cost_usd=pytest.approx(60e-6),
         turns=3,
         duration_ms=result.duration_ms,
-        tool_calls=(ToolCall("same", "read", '{"path":"a.txt"}'), ToolCall("same", "read", '{"path":"a.txt"}')),
+        tool_calls=(ToolCall("same", "read", '{"path":"a.txt"}'), ToolCall("same_2", "read", '{"path":"a.txt"}')),
     )
 
 

@@ -121,8 +121,8 @@ def _usage(answer: Answer) -> dict[str, Any]:
 
 def invariants(body: Any) -> list[str]:
     """What is wrong with a request: no bound, a first or last turn that is not the user's, two turns of one role in a row, empty content, a
-    result without its call or not at its turn's start, a call without its result, ids that the service refuses, too many marks for the cache,
-    thinking that is not signed or takes all the room."""
+    result without its call or not at its turn's start, a call without its result, ids that the service refuses or that come again, too many
+    marks for the cache, thinking that is not signed or takes all the room."""
     found: list[str] = []
     messages = body.get("messages", ())
     if not isinstance(body.get("max_tokens"), int) or body["max_tokens"] < 1:
@@ -135,6 +135,7 @@ def invariants(body: Any) -> list[str]:
     if json.dumps(body).count('"cache_control"') > MOST_MARKS:
         found.append("more than four marks for the cache")
     waiting: list[str] = []
+    made: list[str] = []
     before = ""
     for number, message in enumerate(messages):
         place = f"message {number} ({message['role']})"
@@ -148,6 +149,8 @@ def invariants(body: Any) -> list[str]:
         if any(block["type"] == "tool_result" for block in message["content"][len(results) :]):
             found.append(f"{place}: a result after something else")
         waiting = [block["id"] for block in message["content"] if block["type"] == "tool_use"]
+        found += [f"{place}: a second call with id {name!r}" for name in waiting if name in made]
+        made += waiting
     return found
 
 

@@ -90,9 +90,10 @@ def _usage(answer: Answer) -> dict[str, Any]:
 
 def invariants(body: Any) -> list[str]:
     """What is wrong with a request: a result without its call, a call without its result, two user or assistant turns in a row, empty content,
-    arguments that are no JSON object."""
+    arguments that are no JSON object, ids that come again."""
     found: list[str] = []
     waiting: list[str] = []
+    made: set[str] = set()
     before = ""
     for number, message in enumerate(body.get("messages", ())):
         role, place = message["role"], f"message {number} ({message['role']})"
@@ -110,6 +111,9 @@ def invariants(body: Any) -> list[str]:
             found.append(f"{place}: empty content")
         for call in message.get("tool_calls") or ():
             waiting.append(call["id"])
+            if call["id"] in made:
+                found.append(f"{place}: a second call with id {call['id']!r}")
+            made.add(call["id"])
             if not _is_object(call["function"]["arguments"]):
                 found.append(f"{place}: arguments that are no JSON object: {call['function']['arguments']}")
         before = role

@@ -124,13 +124,14 @@ def _response(answer: Answer, request: Captured, items: list[dict[str, Any]]) ->
 
 def invariants(body: Any) -> list[str]:
     """What is wrong with a request: storing asked for, a result without its call before it, a call without its result, reasoning that nothing
-    follows or that is not encrypted, ids that are empty or too long, empty content, arguments that are no JSON object, lax tools unsaid."""
+    follows or that is not encrypted, ids that are empty, too long or come again, empty content, arguments that are no JSON object, lax tools unsaid."""
     found: list[str] = []
     if body.get("store") is not False:
         found.append("the service would store the answer")
     if any(tool.get("strict") is not False for tool in body.get("tools", ())):
         found.append("a tool that the service would make strict")
     calls: list[str] = []
+    made: set[str] = set()
     for number, item in enumerate(body.get("input", ())):
         place = f"item {number} ({item['type']})"
         match item["type"]:
@@ -140,6 +141,9 @@ def invariants(body: Any) -> list[str]:
                     found.append(f"{place}: empty content")
             case "function_call":
                 calls.append(item["call_id"])
+                if item["call_id"] in made:
+                    found.append(f"{place}: a second call with id {item['call_id']!r}")
+                made.add(item["call_id"])
                 if not 1 <= len(item["call_id"]) <= 64 or not isinstance(json.loads(item["arguments"]), dict):
                     found.append(f"{place}: id {item['call_id']!r}, arguments {item['arguments']}")
             case "function_call_output":
