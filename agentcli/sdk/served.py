@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agentcli.protocol.errors import AgentError, InvalidResponse, ProviderError, RequestRejected, UsageError
 from agentcli.providers.base import Listing
 from agentcli.providers.clients import Clients
+from agentcli.providers.http import host_of
 from agentcli.providers.registry import connect
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def default_of(services: Services) -> str:
         return f"{name}/{ids[0]}"
     listed = ", ".join(f"{name}/{model}" for model in ids[:SHOWN]) + (f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else "")
     what = f"has several models: {listed}" if ids else "lists no models"
-    raise UsageError(f"{services.spec(name).base_url} {what}.", hint=_name_one(name, ids[0] if ids else "ID"))
+    raise UsageError(f"{_where(services, name)} {what}.", hint=_name_one(name, ids[0] if ids else "ID"))
 
 
 async def ids_of(provider: Provider, limit_s: float) -> tuple[str, ...]:
@@ -89,8 +90,7 @@ async def _asked(services: Services, name: str, provider: Provider) -> tuple[str
     try:
         return await ids_of(provider, ASK_S)
     except (RequestRejected, InvalidResponse) as error:
-        where = services.spec(name).base_url
-        raise UsageError(f"{where} does not say which models it has: {error.message}", hint=_name_one(name, "ID")) from error
+        raise UsageError(f"{_where(services, name)} does not say which models it has: {error.message}", hint=_name_one(name, "ID")) from error
 
 
 async def _asked_alone(services: Services, name: str) -> tuple[str, ...]:
@@ -105,6 +105,11 @@ def _apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Runs it on an event loop of its own and waits for it, also from within one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(lambda: asyncio.run(work())).result()
+
+
+def _where(services: Services, name: str) -> str:
+    """The provider and its host; what else stands in its address may be secret."""
+    return f"{name} at {host_of(services.spec(name))}"
 
 
 def _name_one(provider: str, model: str) -> str:

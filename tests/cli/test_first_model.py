@@ -52,9 +52,10 @@ def test_the_one_model_that_a_service_has_runs(place: Place) -> None:
 )
 def test_of_several_models_the_error_lists_them(place: Place, models: tuple[str, ...], says: str) -> None:
     with Server(models=models) as server:
-        end = ran(place, "-p", "hi", url=server.url)
+        end = ran(place, "-p", "hi", url=server.url.replace("://", "://me:url-canary@"))
     assert (end.code, end.out, end.err.count("\n")) == (2, "", 1)
     assert says in end.err
+    assert "canary" not in end.err
 
 
 @pytest.mark.parametrize(
