@@ -60,7 +60,7 @@ class Ask:
                 active = self._fall_back(active, wait)
                 attempt, waited = 1, 0.0
             elif isinstance(made, Shut):
-                waited += await self._stand(active.door, made, attempt - 1)
+                waited += await self._stand(active.door, made)
             else:
                 await self._pause(_error_of(made), wait, attempt)
                 attempt += 1
@@ -143,18 +143,18 @@ class Ask:
             return -1.0
         return sum(_nominal(number, self.limits) for number in range(attempt, self.limits.retries + 1))
 
-    async def _stand(self, door: Door, shut: Shut, failed: int) -> float:
+    async def _stand(self, door: Door, shut: Shut) -> float:
         """Waits at a shut door; gives the seconds that took."""
         began = time.monotonic()
         if shut.wait_s:
-            await self._pause(shut.cause, shut.wait_s, failed)
+            await self._pause(shut.cause, shut.wait_s, 0)
         else:
             await door.news()
             await self.control.checkpoint()
         return time.monotonic() - began
 
     async def _pause(self, error: ProviderError, delay: float, failed: int) -> None:
-        """`failed`: how many attempts of this call did."""
+        """`failed`: which attempt of this call did; 0: none, another's failure holds this one too."""
         self.emit(RetryScheduled(failure=failure_of(error), attempt=failed, limit=self.limits.retries, delay_s=round(delay, 3)))
         await asyncio.sleep(delay)
         await self.control.checkpoint()

@@ -175,7 +175,7 @@ class Replied(Event, frozen=True, kw_only=True, tag="replied"):
 class RetryScheduled(Event, frozen=True, kw_only=True, tag="retry_scheduled"):
     """Attempt `attempt` of `limit` failed; the next starts in `delay_s` seconds.
 
-    `attempt` 0: none of this agent's own did; another's failure (a Retry-After, say) holds all calls to the provider for so long.
+    `attempt` 0: not this agent's; another's failure (a Retry-After, say) holds all calls to the provider for so long.
     """
 
     failure: Failure
