@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from agentcli.engine.schema import flaw
+
+
+def _valid(schema: dict[str, Any]) -> dict[str, Any]:
+    if wrong := flaw(schema):
+        raise ValueError(f"this is no valid JSON schema: {wrong}")
+    return schema
+
+
+Schema = Annotated[dict[str, Any], AfterValidator(_valid)]
 
 Model = Annotated[str | None, Field(description="Model for this worker: provider/id[:effort], an alias or a human name. Leave out to inherit.")]
 Workspace = Annotated[
@@ -25,7 +36,7 @@ class TaskArgs(_Args):
     workspace: Workspace = None
     max_steps: int | None = Field(default=None, ge=1, description="Most rounds of tool calls.")
     background: bool = Field(default=False, description="True: go on at once; the report comes later as a message.")
-    output_schema: dict[str, Any] | None = Field(default=None, description="A JSON schema that the worker's answer must fit.")
+    output_schema: Schema | None = Field(default=None, description="A JSON schema that the worker's answer must fit.")
     timeout_s: float | None = Field(default=None, gt=0, description="Most seconds the worker may run.")
 
 
@@ -43,7 +54,7 @@ class StageArgs(_Args):
     workspace: Workspace = None
     max_steps: int | None = Field(default=None, ge=1, description="Most rounds of tool calls.")
     description: str | None = Field(default=None, description="The stage in three to six words, for the person.")
-    output_schema: dict[str, Any] | None = Field(default=None, description="A JSON schema that the stage's answer must fit.")
+    output_schema: Schema | None = Field(default=None, description="A JSON schema that the stage's answer must fit.")
     timeout_s: float | None = Field(default=None, gt=0, description="Most seconds for this stage.")
 
 

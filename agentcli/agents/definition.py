@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveInt, ValidationError
 
+from agentcli.agents.arguments import Schema
 from agentcli.agents.spec import SELF, Source, WorkerSpec
 from agentcli.protocol.events import PermissionMode
 from agentcli.protocol.names import nearest, permission_mode
@@ -92,7 +93,7 @@ class Definition(BaseModel):
     timeout_s: Annotated[float | None, BeforeValidator(_seconds), Field(gt=0)] = None
     fallback_models: Words = ()
     max_cost_usd: NonNegativeFloat | None = None
-    output_schema: dict[str, Any] | None = None
+    output_schema: Schema | None = None
     locked: bool = False
 
 

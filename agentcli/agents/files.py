@@ -20,7 +20,9 @@ from agentcli.protocol.errors import ConfigError
 MAX_BYTES = 262_144
 """A definition longer than this is a mistake: no model would want it as its prompt."""
 
-_PROJECT = (Path(".claude") / "agents", Path(".agentcli") / "agents")
+FOREIGN = ".claude"
+"""Definitions below it were written for Claude Code, whose tools are not all ours."""
+_PROJECT = (Path(FOREIGN) / "agents", Path(".agentcli") / "agents")
 _PLAIN = re.compile(r"([A-Za-z_][\w-]*):[ \t]+(\S.*)")
 
 

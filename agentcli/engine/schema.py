@@ -7,6 +7,18 @@ import json
 import msgspec
 
 
+def flaw(schema: dict[str, object]) -> str:
+    """What makes it no JSON schema; "" where it is one."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return error.message
+    return ""
+
+
 def told(system: str, schema: dict[str, object]) -> str:
     """The system prompt with the demand: services that ignore a response format still read this."""
     demand = "Your final answer must be one JSON object that fits this JSON schema, and nothing else around it:"

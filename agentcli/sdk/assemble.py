@@ -97,7 +97,7 @@ def _assemble(agent: AsyncAgent, cwd: Path, options: Wanted, past: _Past) -> Par
     node = _main(agent, options, kit, past, spec)
     orchestrator = Orchestrator(kit, roster, node)
     every_tool = (*kit.tools, *delegation_tools(orchestrator))
-    check_tools(roster.list(), [tool.name for tool in every_tool])
+    roster.warnings += check_tools(roster.list(), [tool.name for tool in every_tool])
     kit.tools = _choose_tools(every_tool, options)
     every = tuple(tool.name for tool in kit.tools)
     node.tool_names = select_tools(spec, every, every)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentcli.agents.files import AgentFolder, load_builtin, load_files, project_folders, user_folder
+from agentcli.agents.files import FOREIGN, AgentFolder, load_builtin, load_files, project_folders, user_folder
 from agentcli.agents.roster import Roster, read_agents_flag
 from agentcli.agents.spec import Source, WorkerSpec, unknown_tools
 from agentcli.protocol.errors import UsageError
@@ -47,13 +47,22 @@ def _told_apart(specs: list[WorkerSpec]) -> list[WorkerSpec]:
     return specs
 
 
-def check_tools(specs: Iterable[WorkerSpec], available: Sequence[str]) -> None:
-    """Raises UsageError where a worker of a program lists a tool that the session does not have."""
+def check_tools(specs: Iterable[WorkerSpec], available: Sequence[str]) -> tuple[str, ...]:
+    """A line for each worker of a config or a file that lists a tool which the session does not have. Files written for another program may.
+
+    Raises:
+        UsageError: a worker of a flag or of a program does.
+    """
+    lines = []
     for spec in specs:
-        unknown = unknown_tools(spec, available) if spec.source == "sdk" else ()
-        if unknown:
-            near = ", ".join(nearest(unknown[0], available))
-            raise UsageError(f"worker '{spec.name}': no tool '{unknown[0]}'; nearest: {near}.")
+        unknown = unknown_tools(spec, available)
+        if not unknown or FOREIGN in Path(spec.place).parts:
+            continue
+        line = f"worker '{spec.name}': no tool '{unknown[0]}'; nearest: {', '.join(nearest(unknown[0], available))}."
+        if spec.source in ("sdk", "flag"):
+            raise UsageError(line)
+        lines.append(f"{spec.place}: {line}")
+    return tuple(lines)
 
 
 def _folders(config: Config, cwd: Path, config_dir: Path) -> tuple[AgentFolder, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentcli.engine.schema import flaw
 from agentcli.engine.stream import failure_of
 from agentcli.protocol.errors import OutputInvalid, UsageError
 from agentcli.protocol.events import Failure
@@ -29,13 +30,8 @@ def as_schema(given: Any) -> Any:
 
 def check_schema(schema: dict[str, Any], name: str) -> None:
     """Raises UsageError where it is no JSON schema; `name` is what it was given as."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise UsageError(f"{name}: no valid JSON schema: {error.message}.") from error
+    if wrong := flaw(schema):
+        raise UsageError(f"{name}: no valid JSON schema: {wrong}.")
 
 
 def json_schema(schema: OutputSchema | None) -> dict[str, object] | None:

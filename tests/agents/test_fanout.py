@@ -136,6 +136,17 @@ async def test_a_worker_answers_by_the_schema_that_the_call_asks_for(tmp_path: P
     assert told.data["agents"][0]["structured"] == {"count": 3}
 
 
+async def test_a_schema_that_is_none_is_told_to_the_model_before_any_worker_starts(service: Server, tmp_path: Path) -> None:
+    task = {"agent": "explore", "prompt": "count", "output_schema": {"type": "objekt"}}
+    async with opened(eight([service] * 4), tmp_path) as (session, seen):
+        await delegate(session, service, ("task", task))
+    (told,) = seen.of(ToolFinished, "main")
+    assert told.result.is_error
+    assert "output_schema: " in told.result.text()
+    assert "this is no valid JSON schema: 'objekt' is not valid" in told.result.text()
+    assert seen.of(AgentSpawned) == []
+
+
 async def test_a_definition_of_only_a_name_gets_what_its_parent_may_do_minus_delegation(service: Server, tmp_path: Path) -> None:
     async with opened(config(service.url), tmp_path, **agents()) as (session, seen):
         await delegate(session, service, ("task", {"agent": "lead", "prompt": "work"}))

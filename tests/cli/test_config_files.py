@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.place import Place
+from support.place import SCRIPTED, Place, said
 from support.program import Ran, config, environment, run
 from support.server import Answer, Server
 
@@ -168,3 +168,20 @@ def test_bare_reads_neither_the_person_s_nor_the_project_s_config(place: Place, 
         refused = run("-p", "hi", "-m", "openai/any", env=env, cwd=place.folder)
     assert (bare.code, bare.out, bare.err) == (0, "Hello.\n", "")
     assert f"{own}:1:" in one_line(refused)
+
+
+def test_a_misspelt_tool_of_a_worker_is_told_with_its_place_but_not_where_another_program_is_meant(place: Place) -> None:
+    place.script(said("Hello."))
+    workers = 'agents "scout" {\n  description = "Looks."\n  tools = ["raed"]\n}\n'
+    models = SCRIPTED.partition("agents ")[0].replace("script.json", str(place.shared / "script.json"))
+    block = place.file("agent.hcl", f"{models}{workers}")
+    own = place.file(".agentcli/agents/finder.md", "---\nname: finder\ndescription: Finds.\ntools: grep, glbo\n---\nFind.\n")
+    place.file(".claude/agents/other.md", "---\nname: other\ndescription: Other.\ntools: Read, NotebookEdit\n---\nDo.\n")
+    ran = run("--trust", "-p", "Say hello", env=place.env(), cwd=place.folder)
+    assert (ran.code, ran.out) == (0, "Hello.\n"), ran.err
+    said_of = dict.fromkeys(("scout", "finder", "other"), "")
+    for line in ran.err.splitlines():
+        said_of |= {name: line for name in said_of if f"worker '{name}'" in line}
+    assert f"{block}:" in said_of["scout"] and "no tool 'raed'; nearest: read" in said_of["scout"]
+    assert str(own) in said_of["finder"] and "no tool 'glbo'; nearest: glob" in said_of["finder"]
+    assert said_of["other"] == ""

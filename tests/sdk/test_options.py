@@ -130,6 +130,7 @@ def test_what_was_appended_to_options_is_checked_when_they_are_used() -> None:
     ("options", "said"),
     [
         ({"worker_agents": [WorkerAgentSpec("scout", tools=["raed"])]}, "worker 'scout': no tool 'raed'; nearest: read"),
+        ({"agents_json": '{"scout": {"description": "x", "tools": ["raed"]}}'}, "worker 'scout': no tool 'raed'; nearest: read"),
         ({"worker_agents": [WorkerAgentSpec("scout"), WorkerAgentSpec("scout")]}, "two workers are called 'scout'"),
         ({"worker_agents": [WorkerAgentSpec(description="x")]}, "a name is missing"),
         ({"add_dirs": ["nowhere"]}, "no such folder to work in as well"),
