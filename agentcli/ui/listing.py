@@ -32,8 +32,11 @@ LEAST_CELLS = 14
 
 
 def opened(cwd: Path | None, config: Path | None) -> AsyncAgent:
-    """An agent that is only looked at: nothing is connected."""
-    return AsyncAgent.layered(folder_of(cwd), explicit=config, origin=Origin(link="flag"))
+    """An agent that is only looked at: nothing is connected. What its config waits for is told on stderr."""
+    agent = AsyncAgent.layered(folder_of(cwd), explicit=config, origin=Origin(link="flag"))
+    for warning in agent.config.warnings:
+        Output(sys.stderr).text(f"{clean(warning)}\n")
+    return agent
 
 
 def models(agent: AsyncAgent, query: str, *, as_json: bool) -> None:
@@ -76,11 +79,7 @@ def _model_facts(row: overview.ModelRow) -> dict[str, Any]:
 
 
 def agents(agent: AsyncAgent, cwd: Path, name: str, model: str | None, *, as_json: bool) -> None:
-    try:
-        rows = overview.agent_rows(agent, cwd, model)
-    except UsageError as error:
-        error.hint = " ".join(part for part in (error.hint, *agent.config.warnings) if part)
-        raise
+    rows = overview.agent_rows(agent, cwd, model)
     if name:
         known = tuple(row.name for row in rows)
         rows = [row for row in rows if row.name == name]

@@ -152,8 +152,9 @@ def test_a_model_that_only_untrusted_config_has_is_refused_and_the_reason_told(p
     nothing = run("-p", "hi", "--output-format", "json", cwd=place.folder)
     named = run("-p", "hi", "-m", "test/m", cwd=place.folder)
     listed = run("agents", cwd=place.folder)
-    for ran in (nothing, named, listed):
+    for ran in (nothing, named):
         assert f"agentcli config trust {place.folder}" in one_line(ran)
+    assert (listed.code, f"agentcli config trust {place.folder}" in listed.err) == (0, True)
     assert nothing.result["error"]["kind"] == "usage"
 
 
