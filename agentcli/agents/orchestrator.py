@@ -58,6 +58,13 @@ class Orchestrator:
 
     # --- starting ---
 
+    def remember_names(self, names: Iterable[str]) -> None:
+        """Workers of the session's earlier runs: an id means one worker as long as the session lives."""
+        for name in names:
+            stem, _, number = name.rpartition("-")
+            if number.isdecimal():
+                self._names[stem] = max(self._names[stem], int(number))
+
     def begin(self) -> None:
         """A new run: what may be started counts from here."""
         self._spawned = 0

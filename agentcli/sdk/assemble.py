@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,7 +26,7 @@ from agentcli.engine.history import fold
 from agentcli.engine.loop import Setup
 from agentcli.engine.prompt import PromptFacts, build, find_instructions
 from agentcli.protocol.errors import AgentError, UsageError
-from agentcli.protocol.events import AnyEvent, Envelope, ModelChanged, ModelPinned, Notice, PermissionMode, SessionStarted
+from agentcli.protocol.events import AgentSpawned, AnyEvent, Envelope, ModelChanged, ModelPinned, Notice, PermissionMode, SessionStarted
 from agentcli.protocol.messages import Message
 from agentcli.protocol.models import ModelRef, ModelSpec
 from agentcli.protocol.names import nearest
@@ -77,6 +77,9 @@ class _Past:
         given = {one.event.worker: one.event.model for one in self.envelopes if isinstance(one.event, ModelPinned)}
         return {worker: model for worker, model in given.items() if model}
 
+    def workers(self) -> Iterator[str]:
+        return (one.event.name for one in self.envelopes if isinstance(one.event, AgentSpawned))
+
 
 def assemble(agent: AsyncAgent, cwd: Path, options: Wanted) -> Parts:
     """All parts of a session in `cwd`. Raises UsageError and its kind for what cannot be."""
@@ -96,6 +99,7 @@ def _assemble(agent: AsyncAgent, cwd: Path, options: Wanted, past: _Past) -> Par
     spec = roster.get(options.agent) if options.agent else WorkerSpec(name=MAIN, can_delegate=True)
     node = _main(agent, options, kit, past, spec)
     orchestrator = Orchestrator(kit, roster, node)
+    orchestrator.remember_names(past.workers())
     every_tool = (*kit.tools, *delegation_tools(orchestrator))
     roster.warnings += check_tools(roster.list(), [tool.name for tool in every_tool])
     kit.tools = _choose_tools(every_tool, options)

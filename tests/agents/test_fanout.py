@@ -6,7 +6,7 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from support.crew import Asked, asked, calling, config, delegate, opened
+from support.crew import Asked, asked, calling, config, delegate, names, opened
 from support.server import Answer, Call, Captured, Reply, Server, failed
 from support.ways import agents
 
@@ -168,3 +168,14 @@ async def test_steps_bound_a_workers_rounds_of_tools(tmp_path: Path) -> None:
             await delegate(session, server, ("task", {"agent": "explore", "prompt": "dig", "max_steps": 2}))
     ended = seen.by(AgentFinished)["main/explore-1"]
     assert (ended.status, ended.turns, ended.text, ended.failure.kind) == ("failed", 3, "so far", "turn_limit")
+
+
+async def test_workers_of_a_resumed_session_have_ids_that_its_earlier_ones_had_not(service: Server, tmp_path: Path) -> None:
+    """A report kept whole is found under its worker's id, and the session's file tells workers apart by it."""
+    twice = {"tasks": [{"agent": "explore", "prompt": "work"}] * 2}
+    async with opened(config(service.url), tmp_path, save=True) as (first, seen):
+        await delegate(first, service, ("parallel_task", twice))
+    async with opened(config(service.url), tmp_path, save=True, resume=first.id) as (second, later):
+        await delegate(second, service, ("parallel_task", twice))
+    ids = [names(one.envelopes, AgentSpawned) for one in (seen, later)]
+    assert ids == [["main/explore-1", "main/explore-2"], ["main/explore-3", "main/explore-4"]]
