@@ -11,6 +11,8 @@ from agentcli.agents.workspace import Changes
 MOST_TOTAL = 60_000
 """Characters of all results of one call together; each gets an equal share, at least `LEAST_EACH`."""
 LEAST_EACH = 2_000
+MOST_OF_MANY = 200_000
+"""Where so many results come together that even the least of each would fill the parent's context."""
 MOST_EACH = 20_000
 
 
@@ -35,7 +37,8 @@ def _told_worker(ended: Ended) -> str:
 
 def share(count: int) -> int:
     """Characters that each of `count` results of one call may take."""
-    return max(LEAST_EACH, min(MOST_EACH, MOST_TOTAL // max(1, count)))
+    count = max(1, count)
+    return min(max(LEAST_EACH, min(MOST_EACH, MOST_TOTAL // count)), MOST_OF_MANY // count)
 
 
 def told_all(results: Sequence[Ended], scratch: Path) -> str:

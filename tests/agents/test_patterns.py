@@ -10,6 +10,7 @@ from support.crew import asked, config, delegate, hcl, obey_but, opened
 from support.server import Answer, Captured, Reply, Server, failed
 
 from agentcli.agents.patterns import filled
+from agentcli.agents.report import share
 from agentcli.protocol.events import AgentFinished, AgentSpawned
 
 STAGES = [{"agent": "explore", "prompt": "first {item}"}, {"agent": "explore", "prompt": "then {item} after {previous}", "model": "fast"}]
@@ -89,4 +90,5 @@ async def test_many_items_share_the_room_that_one_result_has(tmp_path: Path, siz
             stages = [{"agent": "explore", "prompt": "long {item}"}]
             told = await delegate(session, server, ("pipeline", {"items": [str(number) for number in range(size)], "stages": stages}))
     assert len(told.results[0]) < size * 2_600
+    assert [share(count) for count in (1, 10, 100, 1_000)] == [20_000, 6_000, 2_000, 200]
     assert told.results[0].count("the whole text is in") == size
