@@ -25,7 +25,7 @@ from agentcli.protocol.errors import (
     TimeLimit,
     TurnLimit,
 )
-from agentcli.protocol.events import Compacted, Failure, RunFinished, RunStatus, StateChanged, UserSubmitted
+from agentcli.protocol.events import Compacted, Failure, Notice, RunFinished, RunStatus, StateChanged, UserSubmitted
 from agentcli.protocol.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage, user_text
 from agentcli.protocol.models import ModelUse, Usage
 from agentcli.protocol.tools import Tool, ToolMemory
@@ -197,6 +197,7 @@ class Loop:
     def _end_empty(self) -> None:
         if self.setup.report or self.setup.output_schema is not None:
             raise AgentError("the model ended with an empty answer.", hint="Ask again, or use another model.")
+        self.setup.emit(Notice(level="warning", text="the model ended with an empty answer. Ask again, or use another model."))
 
     def _fit(self, text: str) -> str:
         """Keeps the object that fits; else says why not."""

@@ -21,6 +21,7 @@ from agentcli.protocol.events import (
     ApprovalAsked,
     CallStarted,
     FellBack,
+    Notice,
     Replied,
     RetryScheduled,
     RunFinished,
@@ -229,6 +230,11 @@ def test_the_call_at_which_the_output_limit_cut_is_not_run_and_the_model_is_told
     results = [event.result for event in made.of(ToolFinished)]
     assert (end.text, echo.log) == ("I see.", ["begin a", "end a"])
     assert sorted((result.is_error, "output limit" in result.text()) for result in results) == [(False, False), (True, True)]
+
+
+def test_an_answer_of_nothing_is_no_failure_and_the_person_is_told(tmp_path: Path) -> None:
+    made = stage(tmp_path, [{"text": ""}])
+    assert (ask(made).status, [notice.level for notice in made.of(Notice)]) == ("success", ["warning"])
 
 
 def test_the_turn_limit_stops_before_the_next_call(tmp_path: Path) -> None:
