@@ -89,7 +89,7 @@ def test_without_any_model_the_three_ways_are_named(tmp_path: Path) -> None:
     ran = run("-p", "hi", "--output-format", "json", env=environment(), cwd=tmp_path)
     assert ran.code == 2
     for way in ("OPENAI_API_KEY", "agent.hcl", "--model local"):
-        assert way in ran.result["error"]["message"]
+        assert way in ran.result["error"]["hint"]
 
 
 def test_nobody_listening_is_a_transient_failure(tmp_path: Path) -> None:
