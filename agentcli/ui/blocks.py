@@ -16,7 +16,8 @@ from agentcli.ui.items import Broke, Decided, FanOut, Item, Opened, Remark, RunE
 from agentcli.ui.panel import final
 from agentcli.ui.render import BAD, CAREFUL, DIM, GOOD, NAME, STRONG, Painter, assembled
 
-FOLD_KEY = "Ctrl+O"
+FOLD_KEY, FOLD_COMMAND = "Ctrl+O", "/more"
+"""What prints the last folded result whole: a key, or a command where lines are typed and nothing else."""
 TOOL_MARGIN = 4
 """Cells before a result's lines, where its first has `  ⎿ `."""
 SLOW_MS = 1_000
@@ -132,7 +133,7 @@ def _report(item: UserSaid, painter: Painter, width: int) -> list[str]:
     """A background worker's report: whose it is; the rest on demand."""
     view = view_of_report(item)
     head = one_line(" ".join(view.lines), 200).strip("- ")
-    more = f" ({count(len(view.whole), 'line')}, {FOLD_KEY})" if view.folded else ""
+    more = f" ({count(len(view.whole), 'line')}, {_fold_key(painter)})" if view.folded else ""
     return [painter.row(assembled((_mark(painter, "←", "Report:") + " ", NAME), one_line(head, max(10, width - 2 - len(more))), (more, DIM)), width)]
 
 
@@ -189,12 +190,12 @@ def _tool_body(run: ToolRun, painter: Painter, width: int) -> list[str]:
         case CommandDisplay() as command:
             return _under(_command(run, command, view, painter, room), painter)
         case _ if view.kind == "size":
-            return _under([painter.row(Text(f"{count(view.hidden, 'line')} ({FOLD_KEY})", DIM), room)], painter)
+            return _under([painter.row(Text(f"{count(view.hidden, 'line')} ({_fold_key(painter)})", DIM), room)], painter)
         case _:
             body = [painter.row(Text(one_line(line, room), BAD if view.kind == "error" else DIM), room) for line in view.lines]
             if view.kind == "summary" and view.hidden and body:
-                words = one_line(view.lines[-1], room - len(FOLD_KEY) - 3)
-                return _under([*body[:-1], painter.row(Text(f"{words} ({FOLD_KEY})", DIM), room)], painter)
+                words = one_line(view.lines[-1], room - len(_fold_key(painter)) - 3)
+                return _under([*body[:-1], painter.row(Text(f"{words} ({_fold_key(painter)})", DIM), room)], painter)
     return _under([*body, *_more(view, painter, room, 0)], painter)
 
 
@@ -221,7 +222,7 @@ def _more(view: View, painter: Painter, width: int, margin: int) -> list[str]:
     if not view.hidden or view.kind in ("summary", "size", "report"):
         return []
     where = "earlier " if view.above else ""
-    return [painter.row(Text(f"{' ' * margin}… +{view.hidden} {where}{'line' if view.hidden == 1 else 'lines'} ({FOLD_KEY})", DIM), width)]
+    return [painter.row(Text(f"{' ' * margin}… +{view.hidden} {where}{'line' if view.hidden == 1 else 'lines'} ({_fold_key(painter)})", DIM), width)]
 
 
 def _under(lines: Sequence[str], painter: Painter) -> list[str]:
@@ -279,6 +280,10 @@ def _run_end(item: RunEnd, painter: Painter, width: int) -> list[str]:
 
 
 # --- words and marks ---
+
+
+def _fold_key(painter: Painter) -> str:
+    return FOLD_COMMAND if painter.look == "plain" else FOLD_KEY
 
 
 def _mark(painter: Painter, mark: str, word: str) -> str:

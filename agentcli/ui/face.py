@@ -90,6 +90,8 @@ class Overlay(Protocol):
 class Face(Protocol):
     """Shows a `Repl` and brings it what the person types."""
 
+    echoes: bool
+    """Whether what is typed stays to be seen, so that it need not be printed."""
     shown: asyncio.Event
     """Set when the prompt is there: what takes long begins after that."""
 

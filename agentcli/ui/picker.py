@@ -10,6 +10,8 @@ from agentcli.protocol.text import clean
 from agentcli.ui.lines import Line, columns, cut, padded
 
 MOST_ROWS = 12
+LEAST_FIRST = 24
+"""Cells that the first column, which is what is picked, is worth more than another column."""
 LEAST_COLUMN = 7
 """Cells below which no column is shortened."""
 FIRST_AHEAD = 8
@@ -167,10 +169,12 @@ class Picker:
         return out[:height]
 
     def _widths(self, width: int) -> list[int]:
-        """Each column's cells: the widest give way until all fit, beside what may stand after the last."""
+        """Each column's cells: the last columns go where not all can be read, then the widest give way until all fit, beside what may stand after."""
         widths = columns([self.head, *(row.cells for row in self.rows)], 60)
         after = max((len(variant) + 2 for row in self.rows for variant in ("default", *row.variants) if row.variants), default=0)
-        room = width - 2 - 2 * len(widths) - after
+        while len(widths) > 1 and min(widths[0], LEAST_FIRST) + sum(min(one, LEAST_COLUMN) for one in widths[1:]) > _room(width, widths, after):
+            widths.pop()
+        room = _room(width, widths, after)
         while sum(widths) > room and max(widths, default=0) > LEAST_COLUMN:
             # The first column is what is picked: it gives way last.
             widest = max(range(len(widths)), key=lambda at: widths[at] - (FIRST_AHEAD if at == 0 else 0))
@@ -198,3 +202,8 @@ class Picker:
         if more > 0:
             keys.append(("dim", f"  +{more} more"))
         return keys
+
+
+def _room(width: int, widths: Sequence[int], after: int) -> int:
+    """Cells for the columns themselves: without the mark, the gaps and what stands after the last."""
+    return width - 2 - 2 * len(widths) - after

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from agentcli.protocol.text import clean
+from agentcli.protocol.text import clean, one_line
 from agentcli.ui.drawing import Drawing
 from agentcli.ui.lines import plain
 from agentcli.ui.output import Output
@@ -24,10 +24,16 @@ if TYPE_CHECKING:
 WIDTH = 80
 """Where the terminal does not tell."""
 PIECE = 65_536
+PROMPT_S = 0.1
+"""The prompt waits this long, so that an answer that comes at once stands above it."""
+LONG_S = 1.5
+"""What runs longer than this is told of; the rest is told when it has ended."""
 
 
 class PlainFace:
     """The face of a `Repl` that only writes lines and reads lines."""
+
+    echoes = True
 
     def __init__(self, repl: Repl) -> None:
         self.repl = repl
@@ -38,6 +44,8 @@ class PlainFace:
         self._failed: BaseException | None = None
         self._asked: Overlay | None = None
         self._prompted = False
+        self._due: asyncio.TimerHandle | None = None
+        self._known: set[str] = set()
         self._typed = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -52,6 +60,8 @@ class PlainFace:
         finally:
             if descriptor is not None:
                 loop.remove_reader(descriptor)
+            if self._due is not None:
+                self._due.cancel()
         self._print()
         self._out.text("\n" if self._prompted else "")
         if self._failed is not None:
@@ -63,9 +73,34 @@ class PlainFace:
         if overlay is not None and overlay is not self._asked:
             self._line(*_spoken(overlay))
         self._asked = overlay
-        if not self._prompted and (overlay is not None or not self.repl.busy) and not self.repl.opening:
+        self._watch()
+        if self._due is None and not self._prompted:
+            self._due = asyncio.get_running_loop().call_later(PROMPT_S, self._prompt)
+
+    def _prompt(self) -> None:
+        self._due = None
+        if not self._prompted and (self.repl.overlay is not None or not self.repl.busy) and not self.repl.opening:
             self._out.text("> ")
             self._prompted = True
+
+    def _watch(self) -> None:
+        """Somebody who hears lines only must not wonder whether anything goes on."""
+        for name in self._running().keys() - self._known:
+            self._known.add(name)
+            asyncio.get_running_loop().call_later(LONG_S, self._tell_running, name)
+
+    def _tell_running(self, name: str) -> None:
+        what = self._running().get(name)
+        if what is not None and not self._over.is_set():
+            self._line(one_line(f"Running: {what}", self._width()))
+
+    def _running(self) -> dict[str, str]:
+        """Calls and workers under way, by their ids; those that wait for an answer are told by their question."""
+        state = self.repl.state
+        asked = {one.call_id for one in state.approvals}
+        calls = {f"{call.call_id} {call.since}": f"{call.name} {call.title}" for call in state.running.values() if call.call_id not in asked}
+        facts = [worker.facts() for worker in state.crew.current if not worker.over]
+        return calls | {one.id: f"{one.name} on {one.model.resolved} ({one.model.source})" for one in facts if one.state == "running"}
 
     def leave(self, error: BaseException | None = None) -> None:
         self._failed = self._failed or error
@@ -73,6 +108,7 @@ class PlainFace:
 
     def give_back(self, text: str) -> None:
         self._line("Not sent:", *clean(text).split("\n"))
+        self.changed()
 
     def copy(self, text: str) -> bool:
         return False

@@ -46,7 +46,7 @@ class Repl:
     """One person at one terminal. `agent` and `session` are there once `opened` is set."""
 
     def __init__(self, start: Start) -> None:
-        self.start = start
+        self.start: Start = start
         self.cwd: Path = start.cwd
         self.state = Screen()
         self.pastes = Pastes()
@@ -268,6 +268,8 @@ class Repl:
         if self.busy and self.state.since is not None:
             self.turns.steer(said)
         else:
+            if self.face.echoes:
+                self._quiet.add(said)
             self.turns.submit(said)
         return self.face.changed()
 
@@ -283,7 +285,8 @@ class Repl:
         from agentcli.ui.commands import run_command
 
         await self.opened.wait()
-        self.say([("dim", f"› {said}")])
+        if not self.face.echoes:
+            self.say([("dim", f"› {said}")])
         await run_command(self, said)
 
     async def _shell(self, line: str) -> None:

@@ -53,6 +53,8 @@ LEAST_LIVE = 4
 class InlineScreen:
     """The face of a `Repl` on a terminal that moves its cursor."""
 
+    echoes = False
+
     def __init__(self, repl: Repl, clock: Callable[[], float] = time.time) -> None:
         self.repl = repl
         self._clock = clock

@@ -53,7 +53,7 @@ def test_the_commands_that_work_are_there_each_with_help_and_no_name_stands_for_
     commands = gathered().commands
     assert [one.name for one in commands] == [
         "agents", "clear", "compact", "compare", "config", "context", "copy", "cost", "diff", "doctor", "effort", "exit", "export", "fork", "help", "init",
-        "model", "permissions", "rename", "resume", "sessions", "tools",
+        "model", "more", "permissions", "rename", "resume", "sessions", "tools",
     ]  # fmt: skip
     assert all(one.summary and len(one.summary) <= 100 for one in commands)
     names = [name for one in commands for name in (one.name, *one.aliases)]

@@ -50,6 +50,18 @@ def test_the_list_of_models(width: int) -> None:
     assert text == path.read_text()
 
 
+def test_in_a_narrow_window_names_can_still_be_told_apart() -> None:
+    assert screens(40).split("\n")[:7] == [
+        "Model of this session  search:",
+        "  MODEL                        EFFORT",
+        "  anthropic/claude-sonnet-4    no key",
+        "  openai/gpt-5                 default",
+        "› openai/gpt-4o-mini",
+        "  openrouter/vendor/a-model-…",
+        "  local/qwen2.5-coder-1.5b",
+    ]
+
+
 @pytest.mark.parametrize("width", [20, 40, 57, 79, 200])
 def test_no_line_of_it_is_wider_than_the_window(width: int) -> None:
     assert all(cells(line) <= width for line in screens(width).split("\n"))

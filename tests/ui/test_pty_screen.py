@@ -364,6 +364,23 @@ def test_a_dumb_terminal_gets_plain_lines_and_answers_questions_by_lines(session
     assert b"\x1b" not in terminal.raw
 
 
+def test_plain_lines_tell_what_takes_long_do_not_repeat_what_was_typed_and_print_the_whole_on_a_command(session: Open, tmp_path: Path) -> None:
+    command = {"name": "bash", "arguments": {"command": "until [ -e go ]; do sleep 0.02; done; seq 20"}}
+    script = [{"when": "count", "calls": [command]}, REST]
+    terminal = session(script, "--plain", "--permission-mode", "bypass", wait=False)
+    terminal.see("mode bypass", "\n>")
+    terminal.enter("count")
+    terminal.see("Running: bash until [ -e go ]")
+    (tmp_path / "project/go").touch()
+    terminal.see("… +15 earlier lines (/more)", "All done here.")
+    assert terminal.text.count("count") == 1
+    terminal.enter("/more")
+    terminal.see("\n  7\n  8\n")
+    terminal.enter("/help")
+    terminal.see("/more", "while the agent works: steer it; answers a question")
+    assert "Shift+Tab" not in terminal.everything
+
+
 def test_plain_lines_by_config_and_an_interrupt_there(session: Open) -> None:
     terminal = session([{"when": "hold", "text": "Thinking.\n\nMore", "hang": True}, REST], wait=False, more="ui { plain = true }\n")
     terminal.see("mode default", "\n>")

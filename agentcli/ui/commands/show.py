@@ -31,6 +31,13 @@ KEYS = (
     ("Tab", "complete /commands, @files, models, workers"),
     ("!command", "run it in your shell; the model is told with your next message"),
 )
+PLAIN_KEYS = (
+    ("Enter", "send; while the agent works: steer it; answers a question"),
+    ("Ctrl+C", "interrupt; twice quits"),
+    ("Ctrl+D", "quit, where the line is empty"),
+    KEYS[-1],
+)
+"""Where lines are typed and nothing else."""
 
 
 def _commands(repl: Repl, words: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -43,7 +50,8 @@ async def help_(repl: Repl, rest: str) -> None:
     if rest:
         return _one(repl, rest.removeprefix("/"))
     rows = [(f"/{one.name} {one.usage}".rstrip(), one.summary) for one in repl.commands.listed(repl)]
-    repl.say([("title", "Commands")], *table(("", ""), rows), "", [("title", "Keys")], *table(("", ""), KEYS))
+    keys = PLAIN_KEYS if repl.start.plain else KEYS
+    repl.say([("title", "Commands")], *table(("", ""), rows), "", [("title", "Keys")], *table(("", ""), keys))
     return None
 
 
@@ -53,6 +61,12 @@ def _one(repl: Repl, name: str) -> None:
         raise UsageError(f"there is no command /{name}.", hint="/help lists them.")
     also = f"  (also {', '.join(f'/{alias}' for alias in found.aliases)})" if found.aliases else ""
     repl.say([("title", f"/{found.name} {found.usage}".rstrip()), ("dim", also)], *found.help.split("\n"))
+
+
+@command("more", "whole", shown=lambda repl: repl.start.plain)
+async def more(repl: Repl, rest: str) -> None:
+    """Print the last folded result whole."""
+    repl.unfold()
 
 
 @command("cost", "usage")
