@@ -5,7 +5,7 @@ Rich is loaded with the first panel, so never for a run without workers or one w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from agentcli.protocol.events import AgentFinished, AgentSpawned, Envelope, StateChanged
@@ -20,16 +20,22 @@ from agentcli.ui.workers import WORDS, Crew, Price, closing, no_price
 if TYPE_CHECKING:
     from agentcli.ui.live import LivePanel
 
-MOST_LINES = 50
-"""Workers whose end has a line of its own after a panel; those of a larger fan-out that went well are counted."""
-
 
 class CrewLines:
-    """Made with the first worker of a run. `say` writes one line; `look` None: no panel, lines only."""
+    """Made with the first worker of a run. `say` writes one line, `put` lines as they are; `look` None: no panel, lines only."""
 
-    def __init__(self, err: Output, tally: Tally, say: Callable[[str], None], look: Look | None, price: Price = no_price) -> None:
+    def __init__(
+        self,
+        err: Output,
+        tally: Tally,
+        say: Callable[[str], None],
+        put: Callable[[Sequence[str]], None],
+        look: Look | None,
+        price: Price = no_price,
+    ) -> None:
         self._tally = tally
         self._say = say
+        self._put = put
         self._crew = Crew(price)
         self._panel = _panel(err, look, self._crew) if look is not None else None
 
@@ -85,14 +91,10 @@ class CrewLines:
                 return []
 
     def _end(self, fan_out: FanOut) -> None:
-        """After a panel the workers' ends stay as lines; what it all came to is told in both cases."""
+        """After a panel its last rows stay; what it all came to is told in both cases."""
         if self._panel is not None:
-            self._panel.hide()
-            rows = fan_out.workers
-            told = rows if len(rows) <= MOST_LINES else tuple(row for row in rows if row.state != "completed")
-            for row in told:
-                self._say(ended(row, round((row.elapsed(0.0) or 0.0) * 1000)))
-        if len(fan_out.workers) > 1:
+            self._put(self._panel.ended(fan_out))
+        elif len(fan_out.workers) > 1:
             self._say(closing(fan_out))
 
 

@@ -18,7 +18,6 @@ from prompt_toolkit.layout.screen import Screen
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from agentcli.sdk.saved import variable
-from agentcli.sdk.terminal import Terminal
 
 SYNC_BEGIN, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
 """Synchronized update: terminals that know it show what is between at once, others ignore it."""
@@ -184,10 +183,3 @@ def _wrapped(screen: Screen, row: int, columns: int, until: int | None = None) -
 def rest_of() -> float:
     """How long a width must stay to be believed: tmux tells of the second and every further change up to 250 ms late."""
     return 0.3 if variable("TMUX") else 0.08
-
-
-def reflows(facts: Terminal) -> bool:
-    """Most terminals wrap anew; xterm, the Linux console and GNU screen cut."""
-    if variable("XTERM_VERSION") or facts.term.startswith(("linux", "vt")):
-        return False
-    return not (facts.term.startswith("screen") and variable("STY"))

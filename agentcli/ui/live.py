@@ -1,51 +1,31 @@
-"""The workers' panel of one-shot mode: rich's live display on standard error, below what was written there.
+"""The workers' panel of one-shot mode: on standard error, below what was written there, rows of rich texts of which only the changed are written.
 
-One thread only: it is drawn between events and by a timer of the running loop. The cursor stays visible and every row ends before the last
-column, so that a process that dies in the middle leaves the terminal usable.
+One thread only: it is drawn between events and by a timer of the running loop. The cursor stays visible, on a line of its own below the rows:
+there a terminal shows the ^C that a person types, and a process that dies in the middle leaves the terminal usable.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import Callable
-from typing import IO, cast
+from itertools import zip_longest
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
-from agentcli.ui.look import Look
+from agentcli.protocol.text import cells
+from agentcli.sdk.terminal import terminal
+from agentcli.ui.items import FanOut
+from agentcli.ui.look import Look, reflows
 from agentcli.ui.output import Output
-from agentcli.ui.panel import panel
+from agentcli.ui.panel import final, panel
+from agentcli.ui.render import Painter
 from agentcli.ui.workers import Crew
 
 TICK_S = 0.2
 """Seconds between two redraws: five a second."""
-
-
-class _Written(io.TextIOBase):
-    """Rich's file: an `Output`, which never raises."""
-
-    encoding = "utf-8"
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-
-    def write(self, text: str, /) -> int:
-        self._output.text(text)
-        return len(text)
-
-    def isatty(self) -> bool:
-        return True
-
-
-class _Console(Console):
-    """Leaves the cursor alone: nobody would show it again after a crash."""
-
-    def show_cursor(self, show: bool = True) -> bool:
-        return False
+ERASE_DOWN = "\x1b[K\x1b[C\x1b[J\r"
+"""In two steps: where everything is erased from the first cell of a window, tmux keeps it as history."""
+MOST_ENDED = 50
+"""Rows that stay of a fan-out that is over; the rest is counted."""
 
 
 class LivePanel:
@@ -56,17 +36,11 @@ class LivePanel:
         self._look = look
         self._crew = crew
         self._clock = clock
-        self._console = _Console(
-            file=cast("IO[str]", _Written(err)),
-            force_terminal=True,
-            color_system="standard" if look == "colour" else None,
-            legacy_windows=False,
-            markup=False,
-            emoji=False,
-            highlight=False,
-            _environ={},
-        )
-        self._live: Live | None = None
+        self._painter = Painter(look)
+        self._reflows = reflows(terminal())
+        self._rows: list[tuple[str, int]] = []
+        """What stands there: each row and its cells; and for how many columns it was drawn."""
+        self._columns = 0
         self._timer: asyncio.TimerHandle | None = None
         self._drawn_at = 0.0
         self._held = False
@@ -80,14 +54,14 @@ class LivePanel:
             self.hide()
             return
         ticking = self._timer is not None or self._schedule()
-        if not ticking or self._live is None:
+        if not ticking or not self._rows:
             self._draw_if_due()
 
     def hide(self) -> None:
         """Takes the panel off the screen; the next redraw puts it back below what was written meanwhile."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self._rows:
+            self._err.text(f"{self._to_the_top()}{ERASE_DOWN}")
+            self._rows = []
 
     def hold(self) -> None:
         self._held = True
@@ -103,6 +77,11 @@ class LivePanel:
             self._timer.cancel()
             self._timer = None
         self.hide()
+
+    def ended(self, fan_out: FanOut) -> list[str]:
+        """The lines that stay of a fan-out."""
+        width = self._err.size()[0] - 1
+        return [row for text in final(fan_out, width, self._look, MOST_ENDED) for row in self._painter.lines(text, width)]
 
     def _schedule(self) -> bool:
         """False where no loop runs: then events alone redraw."""
@@ -131,18 +110,18 @@ class LivePanel:
         self._drawn_at = now
         columns, lines = self._err.size()
         width, height = max(20, columns - 1), max(2, lines - 1)
-        rows = panel([worker.facts() for worker in self._crew.current], now, width, height, self._look)
-        text = Text("\n").join(rows)
-        text.no_wrap, text.overflow = True, "crop"
-        self._console.size = (columns, lines)
-        if self._live is None:
-            self._live = Live(
-                console=self._console,
-                auto_refresh=False,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-                vertical_overflow="crop",
-            )
-            self._live.start()
-        self._live.update(text, refresh=True)
+        texts = panel([worker.facts() for worker in self._crew.current], now, width, height, self._look)
+        rows = [(self._painter.row(text, width), cells(text.plain)) for text in texts]
+        if len(rows) < len(self._rows) or columns != self._columns:
+            self.hide()
+        out = self._to_the_top() if self._rows else ""
+        for row, known in zip_longest(rows, self._rows):
+            out += "\n" if row == known else f"\x1b[2K{row[0]}\n"
+        self._rows, self._columns = rows, columns
+        self._err.text(out)
+
+    def _to_the_top(self) -> str:
+        """From the line below the rows to the first of them. A terminal that got narrower has wrapped them."""
+        columns = self._err.size()[0]
+        narrower = self._reflows and columns < self._columns
+        return f"\r\x1b[{sum(max(1, -(-width // columns)) if narrower else 1 for _, width in self._rows)}A"

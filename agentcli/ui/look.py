@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from agentcli.sdk.saved import variable
 from agentcli.sdk.terminal import Terminal
 
 Look = Literal["colour", "mono", "plain"]
@@ -18,3 +19,10 @@ def look_of(terminal: Terminal, colour: str = "auto", *, plain: bool = False) ->
     if colour == "always":
         return "colour"
     return "mono" if colour == "never" or terminal.no_color else "colour"
+
+
+def reflows(facts: Terminal) -> bool:
+    """Whether it wraps its lines anew when it gets narrower. Most do; xterm, the Linux console and GNU screen cut."""
+    if variable("XTERM_VERSION") or facts.term.startswith(("linux", "vt")):
+        return False
+    return not (facts.term.startswith("screen") and variable("STY"))

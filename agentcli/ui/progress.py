@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agentcli.protocol.events import (
@@ -166,7 +166,7 @@ class Progress:
     def _new_crew(self) -> CrewLines:
         from agentcli.ui.crewlines import CrewLines
 
-        return CrewLines(self._err, self._tally, self._line, self._panel_look(), lambda model, usage: self.price(model, usage))
+        return CrewLines(self._err, self._tally, self._line, self._put, self._panel_look(), lambda model, usage: self.price(model, usage))
 
     def _panel_look(self) -> Look | None:
         """None where lines are right: nobody watches, or the terminal cannot move its cursor."""
@@ -202,12 +202,16 @@ class Progress:
         line = " ".join(clean(text, keep_newlines=False).split())
         if limit is not None and len(line) > limit:
             line = f"{line[: limit - 1]}…"
+        self._put([line])
+
+    def _put(self, lines: Sequence[str]) -> None:
+        """Writes whole lines as they are, with nothing of a panel, an answer or a download before them on the same line."""
         if self._crew is not None:
             self._crew.hide()
         if self._before is not None:
             self._before()
         self._fetching.end_line()
-        self._err.text(f"{line}\n")
+        self._err.text("".join(f"{line}\n" for line in lines))
 
 
 def whose(agent: AgentTally) -> str:

@@ -29,10 +29,10 @@ from agentcli.ui.answering import Answering
 from agentcli.ui.approve import Approval
 from agentcli.ui.face import Told
 from agentcli.ui.floor import Floor
-from agentcli.ui.inline import SYNC_BEGIN, SYNC_END, InlineApplication, inline_output, reflows, rest_of
+from agentcli.ui.inline import SYNC_BEGIN, SYNC_END, InlineApplication, inline_output, rest_of
 from agentcli.ui.keys import bindings
 from agentcli.ui.lines import Line
-from agentcli.ui.look import look_of
+from agentcli.ui.look import look_of, reflows
 from agentcli.ui.pieces import Rows, Splitter
 from agentcli.ui.prompt import MARGIN, MENU_ROWS, MOST_LINES, Prompt
 from agentcli.ui.style import style

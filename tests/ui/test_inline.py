@@ -10,7 +10,8 @@ from prompt_toolkit.data_structures import Point
 from prompt_toolkit.layout.screen import Char, Screen
 
 from agentcli.sdk.terminal import Terminal
-from agentcli.ui.inline import compact, reflows, wrapped_position
+from agentcli.ui.inline import compact, wrapped_position
+from agentcli.ui.look import reflows
 from agentcli.ui.pieces import Splitter
 
 RESET = "\x1b[0m"

@@ -66,6 +66,10 @@ class Window:
         shown = self.read()
         return [*self.scrolled(), *shown]
 
+    def type(self, data: bytes) -> None:
+        """As a person does; the terminal echoes it."""
+        os.write(self._master, data)
+
     def resize(self, columns: int, lines: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self._screen.resize(lines, columns)
@@ -187,9 +191,9 @@ def test_a_panel_shows_workers_while_they_run_and_lines_stay_when_they_are_over(
     assert window.everything() == [
         "Three workers will look.",
         "· parallel_task 3 tasks",
-        "scout-1 openai/gpt-4o-mini (definition) done · 2 turns · 4.2k tok · $0.0021 · 8.0 s",
-        "scout-2 openai/gpt-4o-mini (definition) done · 2 turns · 4.2k tok · price unknown · 8.0 s",
-        "review-1 openai/gpt-4o-mini (definition) done · 2 turns · 4.2k tok · $0.0021 · 8.0 s",
+        "✓ scout-1   openai/gpt-4o-mini (definition)  done  …scout-1 does.    2 turns  4.2k tok  $0.0021  8s",
+        "✓ scout-2   openai/gpt-4o-mini (definition)  done  …scout-2 does.    2 turns  4.2k tok       $?  8s",
+        "✓ review-1  openai/gpt-4o-mini (definition)  done  …review-1 does.   2 turns  4.2k tok  $0.0021  8s",
         "3 workers: 3 done · 12.4k tok · price unknown · 8s",
         "They found it.",
         "In two places.",
@@ -268,7 +272,11 @@ def test_an_answer_that_comes_while_workers_run_in_the_background_is_not_torn_ap
     asyncio.run(run())
     lines = window.everything()
     assert [line for line in lines if "⠋" in line or "running" in line] == []
-    assert lines[-2:] == ["More.", "scout-1 openai/gpt-4o-mini (definition) done · 2 turns · 0 tok · $0 · 8.0 s"]
+    assert lines[-3:] == [
+        "More.",
+        "✓ scout-1  openai/gpt-4o-mini (definition)  done  Do what scout-1 does.  2 turns  0 tok  $0  8s",
+        "1 worker: 1 done · 0 tok · $0 · 8s",
+    ]
 
 
 def test_the_answer_goes_to_a_file_while_the_panel_is_on_the_terminal(window: Window, tmp_path: Path) -> None:
@@ -311,6 +319,36 @@ def test_an_interrupt_takes_the_panel_away_and_tells_why(window: Window) -> None
 
     asyncio.run(run())
     assert window.read() == ["Three workers will look.", "· parallel_task 3 tasks", "error: interrupted."]
+
+
+def test_what_is_typed_meanwhile_and_the_terminal_shows_leaves_nothing_of_the_panel(window: Window) -> None:
+    async def run() -> None:
+        sink = make_sink("text", window.stream, window.stream, look="mono")
+        fed(sink, fan_out(Story(at=time.time()).tell(opened())))
+        await window.until(lambda lines: row_of(lines, "scout-1") != "")
+        window.type(b"half a line\x03")
+        await window.until(lambda lines: "^C" in lines[-1])
+        sink.finish(Failure("interrupted", "interrupted.", 130))
+
+    asyncio.run(run())
+    assert window.read() == ["Three workers will look.", "· parallel_task 3 tasks", "error: interrupted."]
+
+
+def test_only_rows_that_changed_are_written_again(window: Window) -> None:
+    """But for the spinner and the clock of those that run."""
+
+    async def run() -> None:
+        sink = make_sink("text", Memory(), window.stream, look="mono")
+        fed(sink, forty(Story(at=time.time()).tell(opened())))
+        await window.until(lambda lines: lines[-1].startswith("40 workers: "))
+        before = len(window.raw)
+        await asyncio.sleep(0.5)
+        window.read()
+        assert b"queued " not in window.raw[before:]
+        assert b"review-19" in window.raw[before:]
+        sink.finish()
+
+    asyncio.run(run())
 
 
 def test_without_a_running_loop_events_alone_redraw(window: Window) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support.terminal import (
     CTRL_C,
     CTRL_D,
@@ -31,37 +28,10 @@ from support.terminal import (
     plain_text,
     workplace,
 )
+from support.tmux import Tmux, needs_tmux
 
 Open = Callable[..., Terminal]
 
-
-class Tmux:
-    """A terminal of its own that wraps lines anew on a resize, which pyte does not."""
-
-    def __init__(self, command: str, cwd: Path, columns: int, rows: int) -> None:
-        self._server = f"agentcli-test-{os.getpid()}"
-        self.run("-f", os.devnull, "new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(cwd), command)
-
-    def __enter__(self) -> Tmux:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.run("kill-server")
-
-    def run(self, *words: str) -> str:
-        return subprocess.run(["tmux", "-L", self._server, *words], capture_output=True, text=True, check=True).stdout
-
-    def keys(self, *keys: str) -> None:
-        self.run("send-keys", "-t", "0", *keys)
-
-    def text(self, *more: str) -> str:
-        return self.run("capture-pane", "-p", "-t", "0", *more)
-
-    def see(self, *texts: str) -> None:
-        until = time.monotonic() + 15
-        while not all(text in self.text() for text in texts):
-            assert time.monotonic() < until, f"not to be seen: {texts}; the screen:\n{self.text()}"
-            time.sleep(0.02)
 
 REST: dict[str, Any] = {"text": "All done here.", "repeat": True}
 
@@ -144,9 +114,8 @@ def test_a_resize_in_the_middle_of_a_stream_loses_nothing_and_prints_nothing_twi
     assert b"\x1b[2J" not in terminal.raw
 
 
+@needs_tmux
 def test_a_terminal_that_wraps_lines_anew_is_redrawn_without_remains(session: Open, tmp_path: Path, own_home: Path) -> None:
-    if shutil.which("tmux") is None:
-        pytest.skip("tmux is not installed: nothing here wraps lines anew")
     words = [f"word{number} " + ("\n\n" if number % 20 == 19 else "") for number in range(80)]
     script = [{"text": ["A paragraph that is done.\n\n", *words], "delay_s": 0.02}, REST]
     config = workplace(tmp_path, script)
@@ -163,6 +132,27 @@ def test_a_terminal_that_wraps_lines_anew_is_redrawn_without_remains(session: Op
     for text in ("> talk", "A paragraph that is done.", "1 turn", READY):
         assert everything.count(text) == 1, f"{text!r} stands {everything.count(text)} times in:\n{everything}"
     assert "starting" not in everything
+
+
+@needs_tmux
+def test_the_panel_of_one_shot_mode_is_redrawn_without_remains_and_its_rows_stay_at_the_end(tmp_path: Path, own_home: Path) -> None:
+    tasks = [{"agent": "explore", "prompt": f"look at part {number}"} for number in range(5)]
+    script = [
+        {"when": "go", "text": "Five will look.", "calls": [{"name": "parallel_task", "arguments": {"tasks": tasks}}]},
+        {"agent": "explore", "each": True, "when": "look", "replies": [{"text": "Found it.", "first_delay_s": 1.5}]},
+        REST,
+    ]  # fmt: skip
+    config = workplace(tmp_path, script)
+    command = " ".join(agentcli("--config", str(config), "-p", "go"))
+    with Tmux(f"seq 30; {command}; cat", tmp_path / "project", columns=110, rows=24) as tmux:
+        tmux.see("5 workers: 5 running")
+        tmux.run("resize-window", "-t", "0", "-x", "60", "-y", "24")
+        tmux.see("All done here.")
+        lines = tmux.text("-S", "-").rstrip().split("\n")[30:]
+    assert lines[:2] == ["Five will look.", "· parallel_task 5 tasks"]
+    assert [line[:13] for line in lines[2:7]] == [f"✓ explore-{number}  " for number in range(1, 6)]
+    assert lines[7].startswith("5 workers: 5 done")
+    assert lines[8:] == ["All done here."]
 
 
 def test_forty_columns_hold_a_question_a_list_and_an_answer(session: Open) -> None:
