@@ -112,14 +112,17 @@ async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
 
 def _limits(run: RunLimits, spec: WorkerSpec, task: Task) -> RunLimits:
     """The session's bounds, with those of the call and the definition in their place where there are any."""
-    steps = task.max_steps or spec.max_steps
-    turns = [bound for bound in (spec.max_turns, steps + 1 if steps else None) if bound]
-    if turns:
-        run = dataclasses.replace(run, max_turns=min(turns), turns_hint=f"Raise max_steps of the call, or max_turns of '{spec.name}'.")
+    if steps := task.max_steps or spec.max_steps:
+        run = dataclasses.replace(run, max_rounds=steps, rounds_hint=f"Raise max_steps of {_whose(task.max_steps, spec)}.")
+    if spec.max_turns:
+        run = dataclasses.replace(run, max_turns=spec.max_turns, turns_hint=f"Raise max_turns of '{spec.name}'.")
     if timeout_s := task.timeout_s or spec.timeout_s:
-        whose = "the call" if task.timeout_s else f"'{spec.name}'"
-        run = dataclasses.replace(run, timeout_s=timeout_s, time_hint=f"Raise timeout_s of {whose}.")
+        run = dataclasses.replace(run, timeout_s=timeout_s, time_hint=f"Raise timeout_s of {_whose(task.timeout_s, spec)}.")
     return run
+
+
+def _whose(called: float | None, spec: WorkerSpec) -> str:
+    return "the call" if called else f"'{spec.name}'"
 
 
 async def _place(desk: Desk, node: Node, task: Task) -> Place:

@@ -124,7 +124,7 @@ class FixedModel:
 class RunLimits:
     """Bounds of one agent's run. Times in seconds; `max_turns` counts model calls; None: no bound.
 
-    `time_hint` and `turns_hint` say where the bound comes from, for whoever meets it.
+    `max_rounds` counts rounds of tool calls. The hints say where a bound comes from, for whoever meets it.
     Retries: at most `retries` after the first attempt, waiting `retry_first_s` doubled each time up to `retry_most_s`, with jitter;
     a service's own Retry-After wins. `compact_at`: the share of the model's context at which the history is compacted; 0: only where a service says
     that it is too long.
@@ -132,6 +132,8 @@ class RunLimits:
 
     max_turns: int | None = None
     turns_hint: str = "Raise max_turns (--max-turns), or go on with -c."
+    max_rounds: int | None = None
+    rounds_hint: str = ""
     timeout_s: float | None = None
     time_hint: str = "Raise timeout_s (--timeout)."
     max_output_tokens: int | None = None

@@ -98,7 +98,7 @@ class Loop:
         """
         setup = self.setup
         self._ask = self._new_ask()
-        self._turns, self._began, self._text = 0, time.monotonic(), ""
+        self._turns, self._rounds, self._began, self._text = 0, 0, time.monotonic(), ""
         self._structured: object = None
         self._run_id, denied_before = run_id, len(setup.gate.denials)
         setup.emit(StateChanged(state="running"))
@@ -169,9 +169,7 @@ class Loop:
             reply = await self._turn()
             self._text = reply.message.text() or self._text
             if calls := reply.message.calls():
-                if reply.message.stop != "length":
-                    _refuse_cut(reply)
-                await self._work(calls, cut=reply.message.stop == "length")
+                await self._round(reply, calls)
                 continue
             await self.setup.control.settle(self._calls.beside.left)
             if self._deliver():
@@ -193,6 +191,18 @@ class Loop:
                 hint = "Try a stronger model or a simpler schema."
                 raise OutputInvalid(f"the answer does not fit the asked-for schema: {problem}.", hint=hint)
             self._hear(user_text(f"That does not fit the JSON schema: {problem}. Answer again with the JSON object alone.", "system"))
+
+    async def _round(self, reply: Reply, calls: tuple[ToolCall, ...]) -> None:
+        """A round of tools. After the last that it may have, the model is told to report; calls that it makes then are not run."""
+        limits, cut = self.setup.limits, reply.message.stop == "length"
+        if not cut:
+            _refuse_cut(reply)
+        if self._rounds == limits.max_rounds:
+            raise TurnLimit(f"the limit of {limits.max_rounds} rounds of tools is reached.", hint=limits.rounds_hint)
+        self._rounds += 1
+        await self._work(calls, cut=cut)
+        if self._rounds == limits.max_rounds:
+            self._hear(user_text("That was your last round of tools. Report now what you did and found, without calling any.", "system"))
 
     def _end_empty(self) -> None:
         if self.setup.report or self.setup.output_schema is not None:

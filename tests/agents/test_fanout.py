@@ -158,16 +158,25 @@ async def test_a_definition_of_only_a_name_gets_what_its_parent_may_do_minus_del
 
 
 async def test_steps_bound_a_workers_rounds_of_tools(tmp_path: Path) -> None:
-    def endless(request: Captured) -> Reply:
-        if asked(request).prompt != "dig":
+    """After the last it is told to report; one that calls a tool all the same gets none, and what it said counts."""
+
+    def dig(request: Captured) -> Reply:
+        prompt, last = asked(request).prompt, request.body["messages"][-1]
+        if not prompt.startswith("dig"):
             return service(request)
+        if prompt == "dig and tell" and last["role"] == "user" and "last round of tools" in last["content"]:
+            return Answer("found it")
         return Answer("so far", calls=(Call("ls", {"path": "."}, id=f"c{len(request.body['messages'])}"),))
 
-    with Server(always=endless) as server:
+    with Server(always=dig) as server:
         async with opened(eight([server] * 4), tmp_path) as (session, seen):
-            await delegate(session, server, ("task", {"agent": "explore", "prompt": "dig", "max_steps": 2}))
-    ended = seen.by(AgentFinished)["main/explore-1"]
-    assert (ended.status, ended.turns, ended.text, ended.failure.kind) == ("failed", 3, "so far", "turn_limit")
+            tasks = [{"agent": "explore", "prompt": prompt, "max_steps": 2} for prompt in ("dig", "dig and tell")]
+            await delegate(session, server, ("parallel_task", {"tasks": tasks}))
+    deaf, obedient = (seen.by(AgentFinished)[f"main/explore-{number}"] for number in (1, 2))
+    assert (deaf.status, deaf.turns, deaf.text, deaf.failure.kind) == ("failed", 3, "so far", "turn_limit")
+    assert deaf.failure.line() == "the limit of 2 rounds of tools is reached. Raise max_steps of the call."
+    assert (obedient.status, obedient.turns, obedient.text) == ("completed", 3, "found it")
+    assert [len(seen.of(ToolFinished, f"main/explore-{number}")) for number in (1, 2)] == [2, 2]
 
 
 async def test_workers_of_a_resumed_session_have_ids_that_its_earlier_ones_had_not(service: Server, tmp_path: Path) -> None:
