@@ -57,7 +57,9 @@ class Ask:
                 return made
             wait = self._wait_for(active, made, attempt, waited)
             if isinstance(wait, ProviderError):
-                active = self._fall_back(active, wait)
+                if not wait.elsewhere:
+                    raise wait  # another model would fail the same way
+                active = self.hop(active, wait)
                 attempt, waited = 1, 0.0
             elif isinstance(made, Shut):
                 waited += await self._stand(active.door, made)
@@ -159,9 +161,9 @@ class Ask:
         await asyncio.sleep(delay)
         await self.control.checkpoint()
 
-    def _fall_back(self, active: ActiveModel, error: ProviderError) -> ActiveModel:
-        """The next model. Raises the error where there is none, or where another would fail the same way."""
-        other = self.models.fallback(active, error) if error.elsewhere else None
+    def hop(self, active: ActiveModel, error: ProviderError) -> ActiveModel:
+        """The next model. Raises the error where there is none."""
+        other = self.models.fallback(active, error)
         if other is None:
             raise error
         self.fallbacks.append(str(other.ref))

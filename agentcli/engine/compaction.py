@@ -70,11 +70,19 @@ class Compaction:
         """How many messages the history had when it was last tried with too little gain, and for which model."""
 
     async def answer(self, ask: Ask, once: Callable[[], Awaitable[Reply]]) -> Reply:
-        """The answer to a request that fits, as far as that can be had.
+        """The answer to a request that fits, as far as that can be had; where it cannot be made to fit, of the next fallback model.
 
         Raises:
-            ContextOverflow: it does not fit and cannot be made to; says why. Whatever `once` raises.
+            ContextOverflow: it fits none of the models; says why. Whatever `once` raises.
         """
+        while True:
+            try:
+                return await self._fitted(ask, once)
+            except ContextOverflow as error:
+                ask.hop(ask.models.current(), error)
+
+    async def _fitted(self, ask: Ask, once: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Raises ContextOverflow where it cannot be made to fit; says why."""
         await self._before(ask)
         for share in OVERFLOW_SHARES:
             sent = len(self._history)

@@ -251,3 +251,11 @@ def test_a_conversation_that_gets_too_long_is_compacted_told_in_one_line_and_res
     assert (ran.code, ran.result["result"], ran.result["modelUsage"]["test/m"]["calls"]) == (0, "Heard.", 3), "refused, summed up, answered"
     assert (again.code, again.out, len(server.requests)) == (0, "Heard.\n", before + 1)
     assert all(text in server.requests[-1].raw.decode() for text in ("The person said long things.", "turn 0", "and now?"))
+
+
+def test_what_cannot_be_made_to_fit_one_model_goes_to_the_fallback_model(place: Place) -> None:
+    too_long = {"error": {"kind": "context_overflow", "status": 400, "message": "prompt is too long"}, "model": "m1", "repeat": True}
+    place.script(too_long, said("From the larger one.", model="m2"))
+    ran = place.run("-p", "hi", "--fallback-model", "demo/m2", "--output-format", "json")
+    assert (ran.code, ran.result["result"], ran.result["fallbacks"]) == (0, "From the larger one.", ["demo/m2"])
+    assert "demo/m1 is given up" in ran.err
