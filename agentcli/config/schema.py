@@ -221,6 +221,7 @@ class LimitsPart(Part):
 class UiPart(Part):
     vi_mode: bool = False
     notifications: Literal["off", "bell", "desktop"] = "off"
+    notify_after_s: Seconds = 1
     plain: bool = False
 
 

@@ -68,6 +68,8 @@ class Limits(Struct, frozen=True):
 class Ui(Struct, frozen=True):
     vi_mode: bool = False
     notifications: Literal["off", "bell", "desktop"] = "off"
+    notify_after_s: float = 20.0
+    """A person has looked away by then: only the end of a turn that took longer is called out."""
     plain: bool = False
 
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from agentcli.ui.repl import Repl
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
-LONG_TURN_S = 20.0
-"""A person has looked away by then: only the end of a turn that took longer is called out."""
-
 
 class Turns:
     """Messages wait here until the session is open and the one before has been answered."""
@@ -110,7 +107,7 @@ class Turns:
 
         self._repl.branch = git_branch(self._repl.cwd)
         self._go_on(failed=failed)
-        if seconds >= LONG_TURN_S and self._todo.empty():
+        if seconds >= self._repl.agent.config.ui.notify_after_s and self._todo.empty():
             self._repl.face.ring("agentcli failed" if failed else "agentcli is done")
 
     def _go_on(self, *, failed: bool) -> None:

@@ -58,7 +58,7 @@ def test_a_literal_key_is_a_secret_from_the_moment_it_is_read() -> None:
         ("limits { max_paralel = 3 }", 'f:1:10: unknown key "max_paralel" in limits. Did you mean "max_parallel"?'),
         ("ui { vimode = true }", 'f:1:6: unknown key "vimode" in ui. Did you mean "vi_mode"?'),
         ("defaultModell = null", 'f:1:1: unknown key "defaultModell". Did you mean "default_model"?'),
-        ("ui { zzz = 1 }", 'f:1:6: unknown key "zzz" in ui. Known: vi_mode, notifications, plain.'),
+        ("ui { zzz = 1 }", 'f:1:6: unknown key "zzz" in ui. Known: vi_mode, notifications, notify_after_s, plain.'),
         ("limits { max_turns = -1 }", "f:1:10: limits.max_turns must be 1 or more, found -1."),
         ('limits { max_turns = "8" }', "f:1:10: limits.max_turns must be a whole number, found text."),
         ("limits { max_turns = true }", "f:1:10: limits.max_turns must be a whole number, found true."),

@@ -330,6 +330,21 @@ def test_models_are_compared_from_within_a_session(session: Open, tmp_path: Path
     terminal.see("compare takes two models or more.")
 
 
+@pytest.mark.parametrize(("kind", "written"), [("bell", b"\a"), ("desktop", b"\x1b]9;agentcli is done\x1b\\\a"), ("off", b"")])
+def test_the_end_of_a_long_turn_is_called_out_as_configured_and_a_short_one_is_not(session: Open, kind: str, written: bytes) -> None:
+    more = f'ui {{\n  notifications = "{kind}"\n  notify_after_s = 0.3\n}}\n'
+    terminal = session([{"when": "long", "text": "It took a while.", "first_delay_s": 0.4}, REST], more=more)
+    terminal.enter("short")
+    terminal.see("All done here.")
+    terminal.ready()
+    assert b"\a" not in terminal.raw
+    terminal.enter("long")
+    terminal.see("It took a while.")
+    terminal.ready()
+    terminal.drain()
+    assert (terminal.raw.count(b"\a"), written in terminal.raw) == (1 if written else 0, True)
+
+
 # --- terminals that can do less ---
 
 
