@@ -103,16 +103,6 @@ def test_a_worker_is_as_discreet_as_its_parent(tmp_path: Path, own_home: Path) -
     assert_kept(done, server, own_home)
 
 
-def test_what_is_shown_of_config_holds_no_key(tmp_path: Path, own_home: Path) -> None:
-    with Server() as server:
-        path = written(tmp_path, server.url)
-        env = environment(TEST_KEY=KEY, OTHER_KEY=OTHER)
-        for words in (("config", "show"), ("config", "check"), ("models",), ("models", "--json"), ("agents", "--json"), ("doctor",)):
-            done = run("--config", str(path), *words, env=env, cwd=tmp_path)
-            assert all(form not in done.out + done.err for form in FORMS), words
-            assert "Traceback" not in done.err
-
-
 KEYS = {wire: f"sk-{wire}/canary+0123456789" for wire in NAMES}
 LOOK = Call("bash", {"command": "env > seen.txt; ps -eo args >> seen.txt; cat agent.hcl; tr '\\0' '\\n' < /proc/$PPID/environ"}, id="c1")
 
@@ -147,3 +137,23 @@ def test_on_every_wire_the_key_is_in_its_own_header_and_no_key_anywhere_else(tmp
         held = [name for name, value in request.headers.items() if any(key in value for key in KEYS.values())]
         assert (held, KEYS[wire] in request.headers[KEY_HEADER[wire]]) == ([KEY_HEADER[wire]], True)
         assert not any(key in request.path or key.encode() in request.raw for key in KEYS.values())
+
+
+SHOWN = (
+    ("config", "show"), ("config", "show", "--json"), ("config", "check"), ("models",), ("models", "--json"), ("agents",), ("agents", "--json"),
+    ("doctor", "--test"), ("doctor", "--test", "--json"),
+)  # fmt: skip
+
+
+def test_no_command_shows_a_key_also_where_every_service_says_it_back(tmp_path: Path, own_home: Path) -> None:
+    def echo(request: Captured) -> Plain:
+        return Plain(400, {"error": {"message": f"no: {request.headers}"}})
+
+    with Server(always=echo) as server:
+        env = all_wires(tmp_path, server.url)
+        for words in SHOWN:
+            done = run(*words, "--config", "agent.hcl", env=env, cwd=tmp_path)
+            assert done.code in (0, 1), done.err
+            assert "anthropic" in done.out + done.err or words[0] == "agents" or words[1:] == ("check",)
+            assert [key for key in KEYS.values() if key in done.out + done.err] == [], words
+    assert {KEY_HEADER[wire] for wire in NAMES} <= {name for request in server.requests for name in request.headers}
