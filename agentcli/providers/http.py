@@ -281,8 +281,11 @@ class _Answer:
     def feed(self, chunk: bytes) -> list[SSEvent]:
         if not self._kind:
             self._head += chunk
+            if BOM.startswith(self._head):
+                return []
             first = self._head.removeprefix(BOM).lstrip()[:1]
-            if not first or BOM.startswith(self._head):
+            if not first:
+                self._head = b""  # white space to keep the connection alive, as long as it lasts
                 return []
             self._kind = {b"{": "json", b"[": "json", b"<": "html"}.get(first, "events")
             chunk = self._head

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import threading
 from contextlib import aclosing
 from typing import Any
@@ -10,10 +12,11 @@ from typing import Any
 import pytest
 from support.asking import KEY, Said, ask, collect, request, spec_for, with_provider
 from support.faults import FAULTS, HELLO, Fault
-from support.server import Answer, Server, Silence, failed
+from support.server import Answer, Plain, Server, Silence, failed
 from support.wires import BY_NAME, NAMES, captured
 
 from agentcli.protocol.errors import (
+    AuthenticationFailed,
     ConfigError,
     InvalidResponse,
     ProviderError,
@@ -162,6 +165,47 @@ def test_something_that_is_not_http_is_not_this_wire() -> None:
     found = asyncio.run(main())
     assert isinstance(found.error, InvalidResponse)
     assert "not HTTP" in found.error.message
+
+
+@pytest.mark.parametrize("wire", NAMES)
+@pytest.mark.parametrize("whole", [True, False])
+def test_white_space_that_keeps_the_connection_alive_before_an_answer_is_no_part_of_it(wire: str, whole: bool) -> None:
+    events = b"".join([*BY_NAME[wire].events(HELLO, captured(wire)), BY_NAME[wire].end_mark()])
+    text = json.dumps(BY_NAME[wire].document(HELLO, captured(wire))).encode() if whole else events
+    with Server(Plain(200, b"\xef\xbb\xbf" + b" \r\n" * 100_000 + text)) as server:
+        found = ask(server.url, wire=wire)
+    assert (found.error, found.message.text()) == (None, "hello there you")
+
+
+def packed(status: int, data: bytes, encoding: str = "gzip") -> Plain:
+    return Plain(status, data, {"content-encoding": encoding, "content-type": "text/event-stream"})
+
+
+@pytest.mark.parametrize("wire", NAMES)
+def test_an_answer_that_is_packed_unasked_is_unpacked(wire: str) -> None:
+    stream = b"".join([*BY_NAME[wire].events(HELLO, captured(wire)), BY_NAME[wire].end_mark()])
+    error = gzip.compress(json.dumps(BY_NAME[wire].error(failed(401, "wrong key"))).encode())
+    with Server(packed(200, gzip.compress(stream)), packed(401, error)) as server:
+        good, bad = ask(server.url, wire=wire), ask(server.url, wire=wire)
+    assert (good.error, good.message.text()) == (None, "hello there you")
+    assert isinstance(bad.error, AuthenticationFailed)
+    assert "401: wrong key" in bad.error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "data", "encoding", "says"),
+    [
+        (200, b"no gzip at all", "gzip", "a body that cannot be unpacked"),
+        (200, gzip.compress(b"data: {}\n\n" * 99)[:40], "gzip", "stopped before it was complete"),
+        (200, b"\x8b\x08\x00", "br", "is no event stream"),
+        (500, b"no gzip at all", "gzip", "answered 500: Internal Server Error"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_told(status: int, data: bytes, encoding: str, says: str) -> None:
+    with Server(packed(status, data, encoding)) as server:
+        found = ask(server.url)
+    assert found.error is not None
+    assert says in found.error.line()
 
 
 # --- being stopped ---
