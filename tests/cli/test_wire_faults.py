@@ -1,7 +1,7 @@
 """Every fault and every oddity of the table, over every wire, through the whole program in text, stream-json and json: the exit code, the one
 line, how often the service was asked, what is kept of what was shown, and that no tool ever runs twice.
 
-All cases of a wire run side by side, and what was seen of them is compared at once: a difference names its case.
+All cases run side by side, for many of them wait, and what was seen of them is compared at once: a difference names its case.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.bench import RETRIES, Bench, side_by_side
-from support.faults import CUTS, ODDITIES, Fault, faults_of
+from support.faults import CUTS, LISTED, ODDITIES, Fault
 from support.server import Answer, Call
 from support.wires import NAMES
 
@@ -20,8 +20,7 @@ TOOL_TURN = Answer("First a command.", calls=(Call("bash", {"command": "echo ran
 DONE = Answer("Done.")
 
 
-def slow_first(faults: dict[str, Fault]) -> list[str]:
-    return sorted(faults, key=lambda name: not (faults[name].limits or faults[name].retry_after))
+SLOW_FIRST = sorted(LISTED, key=lambda name: not (LISTED[name][1].limits or LISTED[name][1].retry_after))
 
 
 def patient(fault: Fault) -> dict[str, float]:
@@ -43,27 +42,23 @@ def line_of(fault: Fault, line: str) -> str:
     return "right" if is_right and status and fault.says in line else line
 
 
-@pytest.mark.parametrize("wire", NAMES)
-def test_in_text_a_fault_is_one_line_and_an_exit_code_and_no_half_answer(bench: Bench, wire: str) -> None:
-    faults = faults_of(wire)
-
+def test_in_text_a_fault_is_one_line_and_an_exit_code_and_no_half_answer(bench: Bench) -> None:
     def seen(name: str) -> dict[str, Any]:
-        run = bench.run(f"{name}, text", wire, always=faults[name].reply, limits=patient(faults[name]))
-        return {"code": run.ran.code, "line": line_of(faults[name], run.error), "out": run.ran.out, "asked": len(run.server.requests)}
+        wire, fault = LISTED[name]
+        run = bench.run(f"{name}, text", wire, always=fault.reply, limits=patient(fault))
+        return {"code": run.ran.code, "line": line_of(fault, run.error), "out": run.ran.out, "asked": len(run.server.requests)}
 
-    def expected(name: str) -> dict[str, Any]:
-        return {"code": faults[name].kind.exit_code, "line": "right", "out": "", "asked": asked(faults[name])}
+    def expected(fault: Fault) -> dict[str, Any]:
+        return {"code": fault.kind.exit_code, "line": "right", "out": "", "asked": asked(fault)}
 
-    assert side_by_side(seen, slow_first(faults)) == {name: expected(name) for name in faults}
+    assert side_by_side(seen, SLOW_FIRST) == {name: expected(fault) for name, (_, fault) in LISTED.items()}
 
 
-@pytest.mark.parametrize("wire", NAMES)
-def test_in_stream_json_a_fault_is_the_one_result_and_nothing_shown_is_lost_and_nothing_runs_twice(bench: Bench, wire: str) -> None:
+def test_in_stream_json_a_fault_is_the_one_result_and_nothing_shown_is_lost_and_nothing_runs_twice(bench: Bench) -> None:
     """The fault, where it may pass, then a command, then the fault for ever."""
-    faults = faults_of(wire)
 
     def seen(name: str) -> dict[str, Any]:
-        fault = faults[name]
+        wire, fault = LISTED[name]
         replies = (fault.reply, TOOL_TURN) if fault.retryable else (TOOL_TURN,)
         run = bench.run(name, wire, "--output-format", "stream-json", replies=replies, always=fault.reply, limits=patient(fault))
         result, error, times = run.ran.result, run.ran.result["error"], [request.at for request in run.server.requests]
@@ -74,17 +69,16 @@ def test_in_stream_json_a_fault_is_the_one_result_and_nothing_shown_is_lost_and_
             "waited as asked": times[1] - times[0] >= (fault.retry_after or 0) or not fault.retryable,
         }  # fmt: skip
 
-    def expected(name: str) -> dict[str, Any]:
-        fault = faults[name]
+    def expected(name: str, fault: Fault) -> dict[str, Any]:
         code = fault.kind.exit_code
-        broken = [(fault.shown, True)] if fault.shown or name == "slow drip" else []
+        broken = [(fault.shown, True)] if fault.shown or "slow drip" in name else []
         return {
             "code": code, "error": (fault.kind.kind, "test", fault.status, code), "line": "right",
             "asked": 1 + asked(fault) + fault.retryable, "answers": [("First a command.", False), *broken], "commands": ["ran"],
             "waited as asked": True,
         }  # fmt: skip
 
-    assert side_by_side(seen, slow_first(faults)) == {name: expected(name) for name in faults}
+    assert side_by_side(seen, SLOW_FIRST) == {name: expected(name, fault) for name, (_, fault) in LISTED.items()}
 
 
 @pytest.mark.parametrize("words", [(), ("--output-format", "stream-json")], ids=["text", "stream-json"])

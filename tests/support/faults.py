@@ -1,4 +1,4 @@
-"""Every way a service may fail, and every odd way it may answer all the same: one table for all wires. `faults_of` and `ODDITIES` are for the
+"""Every way a service may fail, and every odd way it may answer all the same: one table for all wires. `LISTED` and `ODDITIES` are for the
 whole program in every output format, `FAULTS` for the providers alone, with more ways to word the same.
 """
 
@@ -159,13 +159,8 @@ def worded_by(wire: str) -> dict[str, Fault]:
     }  # fmt: skip
 
 
-def faults_of(wire: str) -> dict[str, Fault]:
-    return {**ALWAYS, **in_the_middle(wire)}
-
-
-FAULTS = {
-    f"{wire}: {name}": (wire, fault) for wire in NAMES for name, fault in {**faults_of(wire), **WORDINGS, **worded_by(wire)}.items()
-}
+LISTED = {f"{wire}: {name}": (wire, fault) for wire in NAMES for name, fault in {**ALWAYS, **in_the_middle(wire)}.items()}
+FAULTS = {**LISTED, **{f"{wire}: {name}": (wire, fault) for wire in NAMES for name, fault in {**WORDINGS, **worded_by(wire)}.items()}}
 
 
 # --- odd, and no fault ---
