@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from msgspec.structs import replace
 
 from agentcli.agents.kit import Kit
@@ -29,8 +28,7 @@ from agentcli.providers.registry import Resolved
 from agentcli.safety.rules import judge, parse_rule
 
 
-@dataclass(frozen=True)
-class Admitted:
+class Admitted(Struct, frozen=True):
     """A worker that may start: its definition as it applies here, its model, the models it may fall back to, and its tools."""
 
     spec: WorkerSpec

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from agentcli.agents import arguments as a
 from agentcli.agents.offered import WORKERS, worker_list
@@ -344,6 +345,4 @@ def _facts(ended: Ended) -> dict[str, object]:
     }
 
 
-KINDS = {
-    kind.name: kind for kind in (TaskTool, ParallelTool, PipelineTool, TeamTool, DefineTool, InvokeTool, SendTool, ManageTool)
-}
+KINDS = {kind.name: kind for kind in (TaskTool, ParallelTool, PipelineTool, TeamTool, DefineTool, InvokeTool, SendTool, ManageTool)}

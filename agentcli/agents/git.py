@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct
@@ -54,8 +53,7 @@ class Repo(Struct, frozen=True):
         return Git(self.common, cwd=self.top)
 
 
-@dataclass(frozen=True)
-class Git:
+class Git(Struct, frozen=True):
     """A git directory, and the files and index it is to look at."""
 
     dir: Path
@@ -93,9 +91,7 @@ class Git:
         return await run_git(args, self.cwd or self.tree or self.dir, variables, stdin)
 
 
-async def run_git(
-    args: Sequence[str], cwd: Path, variables: dict[str, str] | None = None, stdin: bytes | None = None
-) -> processes.Completed:
+async def run_git(args: Sequence[str], cwd: Path, variables: dict[str, str] | None = None, stdin: bytes | None = None) -> processes.Completed:
     """Runs git with settings that make it harmless.
 
     Raises:

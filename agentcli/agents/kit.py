@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 from agentcli.agents.ledger import TreeLedger
 from agentcli.engine.approvals import Approvals
@@ -24,8 +23,7 @@ from agentcli.providers.registry import Catalogue, Resolved
 from agentcli.safety.rules import Policy
 
 
-@dataclass(frozen=True)
-class TreeLimits:
+class TreeLimits(Struct, frozen=True):
     """Bounds over the whole tree of agents. `max_price` is USD per million tokens, the dearer of input and output."""
 
     max_parallel: int = 8
@@ -36,8 +34,7 @@ class TreeLimits:
     run: RunLimits = field(default_factory=RunLimits)
 
 
-@dataclass
-class Kit:
+class Kit(Struct):
     """Shared by the main agent and all workers.
 
     `publish(agent_id, event)` is the session's bus. `connect(provider name)` gives the provider, connected once, `door(provider name)` what stands
@@ -93,8 +90,7 @@ class Kit:
         return self.policy.mode
 
 
-@dataclass
-class SwitchableModel:
+class SwitchableModel(Struct):
     """An agent's model: may be switched between calls, and goes on with the next of `fallbacks` when it stays unavailable."""
 
     kit: Kit

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from agentcli.engine.control import Ledger
 from agentcli.protocol.errors import AgentError, BudgetLimit, TurnLimit
 from agentcli.protocol.models import Usage, added_cost
 
 
-@dataclass
-class TreeLedger:
+class TreeLedger(Struct):
     """Counts turns, tokens and USD over the tree. The bounds are for one run of the session: `begin` starts the count anew."""
 
     max_usd: float | None = None
@@ -60,8 +59,7 @@ class TreeLedger:
         self.cost_usd = added_cost(self.cost_usd, cost_usd)
 
 
-@dataclass
-class WorkerLedger:
+class WorkerLedger(Struct):
     """One worker's own bound in USD (`max_cost_usd` of its definition) within its parent's; what its own workers spend counts too."""
 
     parent: Ledger

@@ -10,7 +10,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 from agentcli.agents.admission import Admitted, admit, check
@@ -36,25 +35,21 @@ Bound = AbstractAsyncContextManager[Any]
 ENDED_AS = {"completed": "completed", "failed": "failed", "cancelled": "been cancelled"}
 
 
-@dataclass
 class Orchestrator:
     """Runs the workers of one session. Lives on the session's event loop."""
 
-    kit: Kit
-    roster: Roster
-    main: Node
-    _slots: Slots = field(init=False)
-    _names: Counter[str] = field(default_factory=Counter)
-    _tasks: set[asyncio.Task[Ended]] = field(default_factory=set)
-    _spawned: int = 0
-    _refused: set[str] = field(default_factory=set)
-    _told: set[str] = field(default_factory=set)
-    desk: Desk = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._slots = Slots(self.kit.limits.max_parallel)
-        self.desk = Desk(self.kit, self.roster)
-        self.main.held.before_end = lambda beside: self.settle(self.main, beside)
+    def __init__(self, kit: Kit, roster: Roster, main: Node) -> None:
+        self.kit = kit
+        self.roster = roster
+        self.main = main
+        self.desk = Desk(kit, roster)
+        self._slots = Slots(kit.limits.max_parallel)
+        self._names: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[Ended]] = set()
+        self._spawned = 0
+        self._refused: set[str] = set()
+        self._told: set[str] = set()
+        main.held.before_end = lambda beside: self.settle(main, beside)
 
     # --- starting ---
 

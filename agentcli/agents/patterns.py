@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agentcli.agents.orchestrator import Orchestrator
 from agentcli.agents.tree import NOT_STARTED, Ended, Node, Task
@@ -67,8 +69,7 @@ async def _time_out(orchestrator: Orchestrator, nodes: Sequence[Node], timeout_s
     await orchestrator.end(nodes, TimeLimit(f"the fan-out's time limit of {timeout_s:g} s is over."))
 
 
-@dataclass(frozen=True)
-class Passed:
+class Passed(Struct, frozen=True):
     """What a pipeline made of one item: the last stage's result, and whether every stage was passed."""
 
     item: str
@@ -79,9 +80,7 @@ class Passed:
         return bool(self.stages) and self.stages[-1].ok
 
 
-async def pipeline(
-    orchestrator: Orchestrator, parent: Node, items: Sequence[str], stages: Sequence[Task], *, call_id: str = ""
-) -> list[Passed]:
+async def pipeline(orchestrator: Orchestrator, parent: Node, items: Sequence[str], stages: Sequence[Task], *, call_id: str = "") -> list[Passed]:
     """Each item goes through the stages on its own, no item waits for another. A stage that fails ends that item only.
 
     Prompts may hold `{item}` and `{previous}` (the text of the stage before; "" for the first). Where one of the stages cannot start, for

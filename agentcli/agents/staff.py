@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from agentcli.agents import report
 from agentcli.agents.admission import agree
@@ -33,17 +33,15 @@ WORKER_MARK = "AGENTCLI_WORKER"
 GRACE_S = 0.5
 
 
-@dataclass
 class Desk:
     """What the orchestrator's workers are set up from. `open` are workspaces by agent id, `changes` what each handed back."""
 
-    kit: Kit
-    roster: Roster
-    open: dict[str, Workspace] = field(default_factory=dict)
-    changes: dict[str, Changes] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.workspaces = Workspaces(self.kit.scratch / CLONES)
+    def __init__(self, kit: Kit, roster: Roster) -> None:
+        self.kit = kit
+        self.roster = roster
+        self.open: dict[str, Workspace] = {}
+        self.changes: dict[str, Changes] = {}
+        self.workspaces = Workspaces(kit.scratch / CLONES)
         self._claim: Claim | None = None
 
     def claim(self) -> None:
@@ -86,7 +84,7 @@ async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
     place = await _place(desk, node, task)
     notes = desk.open[node.id].notes if node.id in desk.open else ()
     tools = [tool for tool in kit.tools if tool.name in node.tool_names]
-    facts = dataclasses.replace(
+    facts = replace(
         kit.facts,
         cwd=place.cwd,
         own=spec.system_prompt,
@@ -113,11 +111,11 @@ async def setup_worker(desk: Desk, node: Node, task: Task) -> Setup:
 def _limits(run: RunLimits, spec: WorkerSpec, task: Task) -> RunLimits:
     """The session's bounds, with those of the call and the definition in their place where there are any."""
     if steps := task.max_steps or spec.max_steps:
-        run = dataclasses.replace(run, max_rounds=steps, rounds_hint=f"Raise max_steps of {_whose(task.max_steps, spec)}.")
+        run = replace(run, max_rounds=steps, rounds_hint=f"Raise max_steps of {_whose(task.max_steps, spec)}.")
     if spec.max_turns:
-        run = dataclasses.replace(run, max_turns=spec.max_turns, turns_hint=f"Raise max_turns of '{spec.name}'.")
+        run = replace(run, max_turns=spec.max_turns, turns_hint=f"Raise max_turns of '{spec.name}'.")
     if timeout_s := task.timeout_s or spec.timeout_s:
-        run = dataclasses.replace(run, timeout_s=timeout_s, time_hint=f"Raise timeout_s of {_whose(task.timeout_s, spec)}.")
+        run = replace(run, timeout_s=timeout_s, time_hint=f"Raise timeout_s of {_whose(task.timeout_s, spec)}.")
     return run
 
 
@@ -151,7 +149,7 @@ async def _place(desk: Desk, node: Node, task: Task) -> Place:
     workspace = desk.open[node.id] = await desk.workspaces.open(kind, start, node.name, base.roots, start_from=task.start_from)
     policy = node.gate.policy
     node.gate.policy = policy.confined_to(workspace.roots) if workspace.clones else policy.with_roots(workspace.roots)
-    return dataclasses.replace(base, cwd=workspace.path, roots=workspace.roots)
+    return replace(base, cwd=workspace.path, roots=workspace.roots)
 
 
 async def end_processes(desk: Desk, node: Node) -> None:
@@ -175,5 +173,5 @@ async def finish(desk: Desk, node: Node, failure: BaseException | None) -> Ended
         changes = desk.changes[node.id] = await workspace.collect()
     except WorkspaceError as error:
         kept = f"changes: they could not be saved on a branch and are still in {workspace.path} ({error.line()})"
-        return dataclasses.replace(ended, status="failed", failure=ended.failure or failure_of(error), changes=kept)
-    return dataclasses.replace(ended, branch=changes.branch, changes=report.told_changes(changes))
+        return replace(ended, status="failed", failure=ended.failure or failure_of(error), changes=kept)
+    return replace(ended, branch=changes.branch, changes=report.told_changes(changes))

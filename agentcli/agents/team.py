@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from agentcli.agents.orchestrator import Orchestrator
 from agentcli.agents.patterns import run_one
@@ -48,8 +49,7 @@ REVIEW_SCHEMA: dict[str, object] = {
 }
 
 
-@dataclass(frozen=True)
-class TeamPlan:
+class TeamPlan(Struct, frozen=True):
     """Who is on the team. `max_steps` bounds each member's tool rounds; `max_rounds` how often rejected work goes back."""
 
     goal: str
@@ -65,8 +65,7 @@ class TeamPlan:
     workspace: str = ""
 
 
-@dataclass
-class Item:
+class Item(Struct):
     """One task of the team on its way: its last result and what the reviewer said."""
 
     index: int
@@ -81,8 +80,7 @@ class Item:
     merge_note: str = ""
 
 
-@dataclass(frozen=True)
-class TeamResult:
+class TeamResult(Struct, frozen=True):
     """What the team brought: every item, approved or with its last feedback, and every worker that took part."""
 
     items: tuple[Item, ...]
@@ -133,9 +131,7 @@ async def _split(orchestrator: Orchestrator, parent: Node, plan: TeamPlan, call_
     return [Item(index, part["title"], part["prompt"]) for index, part in enumerate(lead.structured["tasks"], start=1)]
 
 
-async def _round(
-    orchestrator: Orchestrator, parent: Node, plan: TeamPlan, items: Sequence[Item], call_id: str, members: list[Ended]
-) -> None:
+async def _round(orchestrator: Orchestrator, parent: Node, plan: TeamPlan, items: Sequence[Item], call_id: str, members: list[Ended]) -> None:
     """Each waiting item: done by whichever worker is free, then reviewed."""
     free = asyncio.Semaphore(plan.workers)
 

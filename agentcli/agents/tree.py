@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from agentcli.agents.held import Held
 from agentcli.agents.kit import SwitchableModel
@@ -23,8 +24,7 @@ NOT_STARTED = "not started"
 """In place of an id: a task whose worker was refused."""
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(Struct, frozen=True):
     """One piece of work for one worker. `timeout_s` counts from the start of running; `role` is a name that a pin may go by (`lead`)."""
 
     agent: str
@@ -42,8 +42,7 @@ class Task:
     """The branch of an earlier attempt, whose work a workspace of its own goes on from."""
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How a worker ended. `use` proves the model of its last call; `note` says what the parent should know of the choice."""
 
     worker_id: str
@@ -71,8 +70,7 @@ class Ended:
         return self.status == "completed"
 
 
-@dataclass
-class Node:
+class Node(Struct):
     """One agent of the tree: the main one or a worker."""
 
     id: str

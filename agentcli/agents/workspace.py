@@ -9,13 +9,12 @@ import asyncio
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentcli.agents import clones, handback, merging
 from agentcli.agents.clones import Clone, Wanted
@@ -84,8 +83,7 @@ class Manifest(Struct, frozen=True):
     clones: tuple[Clone, ...]
 
 
-@dataclass
-class Workspace:
+class Workspace(Struct):
     """A worker's folder. `path` is where it starts, `roots` all that it may write; `notes` are for the worker's prompt.
 
     `inherit` and `path` workspaces have no changes to collect: what is done there is done.
@@ -248,9 +246,7 @@ def named_place(text: str, parent: Path, roots: Sequence[Path]) -> Place:
     return Place(path, not any(path.is_relative_to(root.resolve()) for root in (roots or (parent,))))
 
 
-async def open_workspace(
-    kind: Kind, parent: Path, folder: Path, name: str, roots: Sequence[Path] = (), *, start_from: str = ""
-) -> Workspace:
+async def open_workspace(kind: Kind, parent: Path, folder: Path, name: str, roots: Sequence[Path] = (), *, start_from: str = "") -> Workspace:
     """A workspace for the worker `name`. `parent` is its parent's folder (for `path`, the folder itself, see `named_place`), `roots` what its
     parent may write, `start_from` a branch of an earlier worker whose work this one goes on from.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from agentcli.config.cache import keep, recall
 from agentcli.config.files import (
@@ -22,12 +23,12 @@ from agentcli.config.settings import read_settings
 from agentcli.config.tree import Problem
 from agentcli.config.trust import Trust, project_root, read_trust, trust_folder
 from agentcli.protocol.errors import StorageError
+from agentcli.protocol.secrets import Unshown
 
 MODEL_VARIABLE = "AGENTCLI_MODEL"
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(Unshown, frozen=True):
     """Where to look; nothing is read from the process's own environment.
 
     `user_dir` holds the person's `config.hcl` and `settings.json`, `data_dir` their `trust.json`. `explicit` is `--config` or
@@ -36,12 +37,12 @@ class Sources:
     """
 
     cwd: Path
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
     user_dir: Path
     data_dir: Path
     cache_dir: Path | None
     explicit: Path | None = None
-    text: str | None = field(default=None, repr=False)
+    text: str | None = None
     only: bool = False
     bare: bool = False
     trust: bool = False
@@ -51,8 +52,7 @@ class Sources:
         return self.text is not None or self.only
 
 
-@dataclass
-class Gathered:
+class Gathered(Struct):
     """Layers, farthest first, and what was met on the way to them."""
 
     layers: list[Layer] = field(default_factory=list)

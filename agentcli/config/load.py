@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentcli.config import merge
@@ -16,11 +15,10 @@ from agentcli.config.values import AgentBlock, Limits, Permissions, Rule, Settin
 from agentcli.protocol.errors import ConfigError
 from agentcli.protocol.models import Link, ModelSpec, ProviderSpec, Wire
 from agentcli.protocol.names import nearest
-from agentcli.protocol.secrets import Secret
+from agentcli.protocol.secrets import Secret, Unshown
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Unshown, frozen=True):
     """What the layers say together. Providers are worked out when asked for, so that one missing key does not stop the others.
 
     `untrusted` is the nearest project config of which something waits for trust, `trusted_root` the trusted folder around the working directory.
@@ -42,8 +40,8 @@ class Config:
     untrusted: Path | None
     trusted_root: Path | None
     key_variables: frozenset[str]
-    blocks: Mapping[str, ProviderBlock] = field(repr=False)
-    environ: Mapping[str, str] = field(repr=False)
+    blocks: Mapping[str, ProviderBlock]
+    environ: Mapping[str, str]
 
     @property
     def provider_names(self) -> tuple[str, ...]:

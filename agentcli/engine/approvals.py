@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from agentcli.protocol.commands import Answer
 from agentcli.protocol.errors import UsageError
 
 
-@dataclass
-class Approvals:
+class Approvals(Struct):
     """Open questions of a session, over its whole tree of agents."""
 
     _open: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)

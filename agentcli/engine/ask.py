@@ -6,8 +6,9 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from agentcli.engine.control import ActiveModel, Control, Ledger, Models, RunLimits
 from agentcli.engine.stream import Call, Cut, Emit, Reply, failure_of
@@ -24,8 +25,7 @@ PATIENCE_S = 60.0
 """The longest wait that a service may ask for where another model stands ready."""
 
 
-@dataclass
-class Ask:
+class Ask(Struct):
     """Asks the model on behalf of one agent's run, and counts what that used."""
 
     models: Models

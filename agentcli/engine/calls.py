@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
+from msgspec import Struct, field
 
 from agentcli.engine.beside import Beside
 from agentcli.engine.gate import Asked, Gate
@@ -26,8 +26,7 @@ from agentcli.safety.rules import denied_globs
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where an agent's tools work: all of `ToolContext` but what belongs to one call."""
 
     agent_id: str
@@ -43,8 +42,7 @@ class Place:
 HALF = "Your answer reached its output limit before this call was whole. Nothing was done; send it again, shorter or in several calls."
 
 
-@dataclass(frozen=True)
-class _Ready:
+class _Ready(Struct, frozen=True):
     """A call that may run: known, its arguments valid."""
 
     call: ToolCall
@@ -53,8 +51,7 @@ class _Ready:
     access: Access
 
 
-@dataclass
-class Calls:
+class Calls(Struct):
     """Runs the calls of an agent's answers."""
 
     tools: Mapping[str, Tool[Any]]
@@ -63,13 +60,15 @@ class Calls:
     memory: ToolMemory
     emit: Emit
     beside: Beside = field(default_factory=Beside)
+    finished: dict[str, ToolResult] = field(default_factory=dict)
+    """By the id of the call; of the answer that runs."""
 
     async def run(self, calls: Sequence[ToolCall], *, cut: bool = False) -> tuple[ToolResult, ...]:
         """All results, in the order of the calls. When cancelled, each call left has an "interrupted" result (see `finished`).
 
         `cut`: their answer ended at its output limit, so that the last of them may be half.
         """
-        self.finished: dict[str, ToolResult] = {}
+        self.finished = {}
         ready: list[_Ready] = []
         for call in calls:
             prepared = self._prepare(call, may_be_half=cut and call is calls[-1])
@@ -217,9 +216,7 @@ def access_conflict(one: Access, other: Access) -> bool:
         return True
     if one.command or other.command:
         return bool(_touches_files(one) and _touches_files(other))
-    return (
-        _overlap(one.writes, other.writes) or _overlap(one.writes, other.reads) or _overlap(one.reads, other.writes)
-    )
+    return _overlap(one.writes, other.writes) or _overlap(one.writes, other.reads) or _overlap(one.reads, other.writes)
 
 
 def _touches_files(access: Access) -> bool:

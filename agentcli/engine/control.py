@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from agentcli.protocol.errors import AgentError, ProviderError
 from agentcli.protocol.messages import UserMessage
@@ -74,15 +75,14 @@ class Unlimited:
         return
 
 
-@dataclass(frozen=True)
-class ActiveModel:
+class ActiveModel(Struct, frozen=True):
     """A model ready to be called, and why it is this one."""
 
     spec: ModelSpec
     ref: ModelRef
     use: ModelUse
     provider: Provider
-    door: Door = field(default_factory=Door, compare=False)
+    door: Door = field(default_factory=Door)
     """Shared by all that call the provider."""
     price: Callable[[ModelSpec], Cost | None] | None = None
     """Looks the price up where the model declares none; may take half a second at its first call. Safe to call from a thread."""
@@ -104,8 +104,7 @@ class Models(Protocol):
         """Whether there is one."""
 
 
-@dataclass
-class FixedModel:
+class FixedModel(Struct):
     """One model, no fallback."""
 
     active: ActiveModel
@@ -120,8 +119,7 @@ class FixedModel:
         return False
 
 
-@dataclass(frozen=True)
-class RunLimits:
+class RunLimits(Struct, frozen=True):
     """Bounds of one agent's run. Times in seconds; `max_turns` counts model calls; None: no bound.
 
     `max_rounds` counts rounds of tool calls. The hints say where a bound comes from, for whoever meets it.

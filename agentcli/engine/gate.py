@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from agentcli.engine.approvals import Approvals
 from agentcli.engine.stream import Emit
@@ -16,8 +17,7 @@ ALLOWED_BY = " To allow it: "
 """Stands in a denial before the flag that would permit what was denied."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A call that waits at the gate, as a person is shown it."""
 
     call_id: str
@@ -27,8 +27,7 @@ class Asked:
     access: Access
 
 
-@dataclass(frozen=True)
-class Passage:
+class Passage(Struct, frozen=True):
     """`allowed`, or not and why: `reason` is for the model, `denial` one line for the result with what would allow it."""
 
     allowed: bool
@@ -36,8 +35,7 @@ class Passage:
     denial: str = ""
 
 
-@dataclass
-class Gate:
+class Gate(Struct):
     """The gate of one agent. Workers get their parent's policy, restricted; `approvals` None: nobody can be asked."""
 
     policy: Policy

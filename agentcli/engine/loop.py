@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from agentcli.engine import schema as schemas
 from agentcli.engine.ask import Ask
@@ -35,8 +36,7 @@ SCHEMA_TRIES = 2
 """How often an answer that does not fit the schema is sent back with the reason."""
 
 
-@dataclass
-class Setup:
+class Setup(Struct):
     """All that one agent needs to run. The loop asks for nothing else, and knows not whose worker it is."""
 
     models: Models
@@ -53,8 +53,7 @@ class Setup:
     """A worker: an empty answer is asked for once more, then is a failure."""
 
 
-@dataclass
-class Outcome:
+class Outcome(Struct):
     """How a run ended, for whoever started it. The same facts went out as `RunFinished`."""
 
     status: RunStatus

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 BASE = """You are agentcli, a coding agent that works in a person's folder through tools. You do what was asked, on the real files, and then say briefly what you did.
 
@@ -28,8 +29,7 @@ DELEGATING = """Delegation
 WORKER = """You are a worker: another agent gave you this task and reads only your last answer. You cannot ask anybody. Do the task, then report: what you found or did, with file paths, exactly what was asked for, and what is uncertain."""
 
 
-@dataclass(frozen=True)
-class PromptFacts:
+class PromptFacts(Struct, frozen=True):
     """What a prompt is made of. `instructions` are the project's and the person's (file name, text), outermost first."""
 
     cwd: Path

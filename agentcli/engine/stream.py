@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from itertools import count
+
+from msgspec import Struct
 
 from agentcli.engine.control import ActiveModel
 from agentcli.protocol.errors import ProviderError
@@ -19,8 +20,7 @@ from agentcli.providers.base import CallPart, Merge, ModelRequest, StreamPart, T
 Emit = Callable[[AnyEvent], None]
 
 
-@dataclass
-class Reply:
+class Reply(Struct):
     """What one call brought, whole or cut."""
 
     message: AssistantMessage
@@ -52,23 +52,19 @@ class Cut(Exception):
         self.reply = reply
 
 
-@dataclass
 class Call:
     """A model call under way. `quiet`: its text is not for the person (a constrained step). `alive` is called when its first part is there."""
 
-    active: ActiveModel
-    request: ModelRequest
-    emit: Emit
-    quiet: bool = False
-    alive: Callable[[], None] = lambda: None
-    _merge: Merge = field(init=False)
-    _began: float = field(init=False)
-    _first: float | None = field(init=False, default=None)
-    _names: dict[int, tuple[str, str]] = field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._merge = Merge(self.active.spec.wire)
+    def __init__(self, active: ActiveModel, request: ModelRequest, emit: Emit, quiet: bool = False, alive: Callable[[], None] = lambda: None) -> None:
+        self.active = active
+        self.request = request
+        self.emit = emit
+        self.quiet = quiet
+        self.alive = alive
+        self._merge = Merge(active.spec.wire)
         self._began = time.monotonic()
+        self._first: float | None = None
+        self._names: dict[int, tuple[str, str]] = {}
 
     async def run(self) -> Reply:
         """The whole answer. A failed call gives a reply with its error.

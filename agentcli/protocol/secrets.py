@@ -1,6 +1,15 @@
-"""A value that must not be seen. It prints as stars, and no encoder of ours writes it."""
+"""What must not be seen: a value that prints as stars and that no encoder of ours writes, and the base of records that hold such things."""
 
 from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Unshown(Struct, frozen=True):
+    """A record that prints as its bare name, for some of what it holds must not be seen."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
 
 
 class Secret:

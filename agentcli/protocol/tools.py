@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentcli.protocol.messages import Image, Text
 
@@ -87,8 +86,7 @@ def said(text: str, display: Display | None = None) -> ToolOutcome:
     return ToolOutcome((Text(text),), display)
 
 
-@dataclass(frozen=True)
-class FileStamp:
+class FileStamp(Struct, frozen=True):
     """A file as it was when last read or written by this agent."""
 
     mtime_ns: int
@@ -96,8 +94,7 @@ class FileStamp:
     digest: str
 
 
-@dataclass
-class ToolMemory:
+class ToolMemory(Struct):
     """What one agent's tools remember between calls. Engines own it; a forked or resumed agent starts with an empty one."""
 
     seen: dict[Path, FileStamp] = field(default_factory=dict)
@@ -106,8 +103,7 @@ class ToolMemory:
     """How many full outputs were written to `scratch`, to number the next."""
 
 
-@dataclass(frozen=True)
-class ToolContext:
+class ToolContext(Struct, frozen=True):
     """All that a running tool may use. It never asks permission, never emits events, never sees settings.
 
     `cwd` is the agent's folder, absolute and real; `roots` every folder it works in (`cwd` first). `scratch` is a folder of the session for

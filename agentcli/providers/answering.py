@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct, field
 
 from agentcli.protocol.errors import ProviderError
 from agentcli.protocol.messages import StopReason
@@ -19,18 +19,17 @@ from agentcli.providers.sse import SSEvent
 Piece = TypeVar("Piece")
 
 
-@dataclass
-class Answering:
+class Answering(Struct, kw_only=True):
     """What one stream has said so far. `stop` None: it has not said that it is done."""
 
     source: Source
-    stop: StopReason | None = field(default=None, kw_only=True)
-    failure: ProviderError | None = field(default=None, kw_only=True)
+    stop: StopReason | None = None
+    failure: ProviderError | None = None
     """Why the service says that it could not finish; raised when all that it had to say is there, for what was used still counts."""
-    note: str = field(default="", kw_only=True)
-    refused: bool = field(default=False, kw_only=True)
-    served: str = field(default="", kw_only=True)
-    calls: CallPieces = field(default_factory=CallPieces, kw_only=True)
+    note: str = ""
+    refused: bool = False
+    served: str = ""
+    calls: CallPieces = field(default_factory=CallPieces)
 
     @property
     def is_over(self) -> bool:

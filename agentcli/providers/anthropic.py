@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentcli.protocol.errors import Unavailable
 from agentcli.protocol.messages import StopReason
@@ -95,8 +94,7 @@ class Event(Struct):
 _EVENT = msgspec.json.Decoder(Event, strict=False)
 
 
-@dataclass
-class Open:
+class Open(Struct):
     """A block that is coming. `whole_input`: arguments that came with a call's first event; they count where no piece follows."""
 
     type: str
@@ -104,7 +102,6 @@ class Open:
     whole_input: str = ""
 
 
-@dataclass
 class MessageState(Answering):
     """What one stream has said so far. `model` is who reads its thinking again."""
 
@@ -266,7 +263,7 @@ class Anthropic(OverHttp[MessageState]):
             yield part
 
     def begin(self, request: ModelRequest) -> MessageState:
-        return MessageState(self._source, request.model)
+        return MessageState(request.model, source=self._source)
 
     def body(self, request: ModelRequest) -> dict[str, Any]:
         return to_wire(request, self.quirks(request))

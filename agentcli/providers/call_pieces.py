@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import Struct, field
 
 from agentcli.providers.base import CallPart
 
@@ -19,8 +19,7 @@ def fresh_id() -> str:
     return f"call_{os.urandom(6).hex()}"
 
 
-@dataclass
-class _Call:
+class _Call(Struct):
     number: int
     wire_id: str
     name: str = ""
@@ -45,8 +44,7 @@ class _Call:
         return len(arguments) == self.size and arguments == "".join(self.text) and self.is_whole()
 
 
-@dataclass
-class CallPieces:
+class CallPieces(Struct):
     """The tool calls of one answer. A call is given out from the piece on that names it; what came before its name is held until then."""
 
     new_id: Callable[[], str] = fresh_id

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import ssl
@@ -95,8 +96,7 @@ class Clients:
             await shard.client.aclose()
 
 
-@dataclass
-class _Shard:
+class _Shard(Struct):
     client: httpx.AsyncClient
     busy: int = 0
 

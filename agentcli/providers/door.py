@@ -11,14 +11,14 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from agentcli.protocol.errors import AuthenticationFailed, ProviderError, RateLimited, RequestRejected, Unavailable
 
 
-@dataclass(frozen=True)
-class DoorPolicy:
+class DoorPolicy(Struct, frozen=True):
     """When a door is shut, times in seconds.
 
     After `failures` failed calls in a row, whoever made them, no call goes out for `pause_s`; then one goes, and where it fails the pause is
@@ -34,8 +34,7 @@ class DoorPolicy:
     spread_s: float = 5.0
 
 
-@dataclass(frozen=True)
-class Shut:
+class Shut(Struct, frozen=True):
     """Why no call may begin now. `wait_s`: seconds until this caller may try, 0 where another is trying just now (see `Door.news`).
 
     `failing`: the service keeps failing; otherwise it asked for the wait.
@@ -58,8 +57,7 @@ class Shut:
         return type(cause)(text, provider=cause.provider, status=cause.status, retry_after=self.wait_s, hint=hint)
 
 
-@dataclass
-class _Held:
+class _Held(Struct):
     until: float
     cause: ProviderError
     line: int = 0
@@ -173,11 +171,10 @@ class Door:
         news.set()
 
 
-@dataclass(eq=False)
-class Visit:
+class Visit(Struct, eq=False):
     """A call that was let in. Exactly one of `over` and `gone` ends it."""
 
-    door: Door = field(repr=False)
+    door: Door
     model: str
 
     def alive(self) -> None:

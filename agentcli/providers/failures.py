@@ -9,10 +9,10 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from agentcli.protocol.errors import (
     AuthenticationFailed,
@@ -24,6 +24,7 @@ from agentcli.protocol.errors import (
     StreamBroken,
     Unavailable,
 )
+from agentcli.protocol.secrets import Unshown
 from agentcli.protocol.text import clean
 
 LONGEST_TEXT = 300
@@ -53,13 +54,12 @@ WORDS: tuple[tuple[str, int], ...] = (
 """What an error object without a status means, by its own type and code. First match wins."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Unshown, frozen=True):
     """Whom an error comes from. `secrets` never appear in a text; `key_hint` says where the key is set."""
 
     provider: str
     host: str = ""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = ()
     key_hint: str = ""
 
     def tidy(self, text: str) -> str:
@@ -78,8 +78,7 @@ def _in_url(secret: str) -> str:
     return quote(secret, safe="")
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(Struct, frozen=True):
     """What a service said of its failure: its words, and its type and code as one lower-case text."""
 
     message: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -83,7 +82,6 @@ class Chunk(Struct, rename="camel"):
 _CHUNK: msgspec.json.Decoder[Chunk | list[Chunk]] = msgspec.json.Decoder(Chunk | list[Chunk], strict=False)
 
 
-@dataclass
 class GeminiState(Answering):
     """What one stream has said so far. `model` is who reads its signatures again."""
 
@@ -172,7 +170,7 @@ class Gemini(OverHttp[GeminiState]):
     key_header: ClassVar[tuple[str, str]] = ("x-goog-api-key", "")
 
     def begin(self, request: ModelRequest) -> GeminiState:
-        return GeminiState(self._source, request.model)
+        return GeminiState(request.model, source=self._source)
 
     def body(self, request: ModelRequest) -> dict[str, Any]:
         return to_wire(request, self.quirks(request))

@@ -10,14 +10,15 @@ import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import field
 
 from agentcli.protocol.errors import ConfigError, ProviderError, RequestRejected, Unavailable
 from agentcli.protocol.models import ProviderSpec
+from agentcli.protocol.secrets import Unshown
 from agentcli.providers.clients import CONNECT_S, Clients, NoClient, load_httpx
 from agentcli.providers.failures import Source, broken, from_answer, not_this_wire, said_in, sentence
 from agentcli.providers.sse import BOM, Decoder, EventTooLarge, SSEvent
@@ -34,13 +35,12 @@ LARGEST_ERROR = 64 * 1024
 LARGEST_DOCUMENT = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(Unshown, frozen=True):
     """One request. `body` None: a GET."""
 
     source: Source
     url: str
-    headers: dict[str, str] = field(repr=False)
+    headers: dict[str, str]
     body: bytes | None = None
     limits: Limits = field(default_factory=Limits)
 

@@ -13,14 +13,13 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentcli.protocol.errors import RequestRejected, StreamBroken, Unavailable, UnknownModel, UsageError
 from agentcli.protocol.models import FREE, SMALL, ModelSpec, ProviderSpec, Quirks
@@ -61,8 +60,7 @@ def is_available() -> bool:
 def local_models() -> tuple[ModelSpec, ...]:
     """The models of the weights' catalogue, the default first; whether their weights are here is not looked at."""
     return tuple(
-        ModelSpec(PROVIDER, entry.name, "local", entry.title, context=CONTEXT, output=OUTPUT, cost=FREE, profile=SMALL)
-        for entry in weights.CATALOGUE
+        ModelSpec(PROVIDER, entry.name, "local", entry.title, context=CONTEXT, output=OUTPUT, cost=FREE, profile=SMALL) for entry in weights.CATALOGUE
     )
 
 
@@ -128,8 +126,7 @@ class LocalProvider:
         return RequestRejected(text, provider=self.spec.name, hint=hint)
 
 
-@dataclass
-class _Server:
+class _Server(Struct):
     """The child of one weights file. It is started by the first call, and again by the next one after it died."""
 
     spec: ProviderSpec

@@ -5,11 +5,10 @@ How services that call themselves compatible differ is data: `Quirks` of the pro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentcli.protocol.messages import StopReason
 from agentcli.protocol.models import Quirks, Usage
@@ -88,7 +87,6 @@ class Chunk(Struct):
 _CHUNK = msgspec.json.Decoder(Chunk, strict=False)
 
 
-@dataclass
 class ChatState(Answering):
     """What one stream has said so far."""
 
@@ -217,7 +215,7 @@ class OpenAIChat(OverHttp[ChatState]):
     """A service that speaks chat completions."""
 
     def begin(self, request: ModelRequest) -> ChatState:
-        return ChatState(self._source, self.quirks(request))
+        return ChatState(self.quirks(request), source=self._source)
 
     def body(self, request: ModelRequest) -> dict[str, Any]:
         return to_wire(request, self.quirks(request))

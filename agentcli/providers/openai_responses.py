@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentcli.protocol.errors import RequestRejected
 from agentcli.protocol.messages import StopReason
@@ -96,7 +95,6 @@ _EVENT = msgspec.json.Decoder(Event, strict=False)
 _RESPONSE = msgspec.json.Decoder(Response, strict=False)
 
 
-@dataclass
 class ResponseState(Answering):
     """What one stream has said so far, by the place of each item in the output. `model` is who reads its reasoning again."""
 
@@ -292,7 +290,7 @@ class OpenAIResponses(OverHttp[ResponseState]):
                 yield part
 
     def begin(self, request: ModelRequest) -> ResponseState:
-        return ResponseState(self._source, request.model, request.max_tokens)
+        return ResponseState(request.model, request.max_tokens, source=self._source)
 
     def body(self, request: ModelRequest) -> dict[str, Any]:
         body = to_wire(request, self.quirks(request))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass
-class Limits:
+
+class Limits(Struct):
     """Seconds: until the first byte of the answer, between bytes, for the whole call. A reader may lower `idle_s` while the answer comes."""
 
     first_byte_s: float = 300.0

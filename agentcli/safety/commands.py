@@ -9,7 +9,6 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentcli.protocol.errors import ConfigError
@@ -49,17 +48,15 @@ def judge_command(policy: Policy, tool: str, command: str) -> Verdict:
     return _Judge(policy, tool, command, script).verdict()
 
 
-@dataclass
 class _Judge:
-    policy: Policy
-    tool: str
-    command: str
-    script: Script
-    maybe: list[Rule] = field(default_factory=list)
-    """Rules that forbid and may match once it is known what runs."""
-
-    def __post_init__(self) -> None:
-        self.scene = Scene(self.policy.cwd, self.script)
+    def __init__(self, policy: Policy, tool: str, command: str, script: Script) -> None:
+        self.policy = policy
+        self.tool = tool
+        self.command = command
+        self.script = script
+        self.scene = Scene(policy.cwd, script)
+        self.maybe: list[Rule] = []
+        """Rules that forbid and may match once it is known what runs."""
 
     def verdict(self) -> Verdict:
         denied = self.denied()

@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
 
 from agentcli.safety.files import CLONE, confined_path
 from agentcli.safety.findings import Redirect, Simple
@@ -71,8 +72,7 @@ def _shifts_before_writing(steps: Sequence[_Step], command: str) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(Struct, frozen=True, dict=True):
     """One simple command of the script."""
 
     policy: Policy

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agentcli.protocol.events import PermissionMode
 from agentcli.safety.patterns import Rule
@@ -28,8 +28,7 @@ class Verdict(Struct, frozen=True):
     touches: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What an agent may do. Folders are absolute real paths.
 
     `roots` is the workspace, the agent's own folder first; `read_roots` more folders that may be read without asking. `safe_commands`

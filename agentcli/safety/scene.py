@@ -7,8 +7,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agentcli.safety.files import place
 from agentcli.safety.findings import Script, Simple
@@ -24,8 +25,7 @@ _DIRECTORY_STACK = re.compile(r"~[-+\d]")
 """Tildes that stand for folders which only the shell knows."""
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """A command's `script` in the folder `cwd` where it starts."""
 
     cwd: Path

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from agentcli.config.load import Config, Sources, load
 from agentcli.protocol.errors import ConfigError, SessionClosed, UsageError
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 CONFIG_ENDINGS = (".hcl", ".acl")
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Who opens sessions: a program (no person, edits inside the workspace allowed), or a face with a person or none."""
 
     link: Link = "option"
@@ -35,7 +33,6 @@ class Origin:
     default_mode: str = "accept-edits"
 
 
-@dataclass
 class AsyncAgent:
     """One configuration, and the sessions opened from it, for programs that await: all on one event loop.
 
@@ -45,20 +42,19 @@ class AsyncAgent:
     Made by `create` (a program's config is the whole) or `layered` (the person's and the project's config, as the command line does).
     """
 
-    config: Config = field(repr=False)
-    environ: Mapping[str, str] = field(repr=False)
-    origin: Origin = field(default_factory=Origin)
-    config_dir: Path | None = None
-    """Where the person's own agent files are; None: no files are read, the config is the whole."""
-    on_progress: Callable[[object], None] | None = None
-    """Told of downloads (local weights), with `agentcli.providers.weights.Progress`."""
-    _sessions: dict[int, AsyncSession] = field(default_factory=dict, repr=False)
-    _closed: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.config, Config):
+    def __init__(self, config: Config, environ: Mapping[str, str], origin: Origin | None = None, config_dir: Path | None = None) -> None:
+        if not isinstance(config, Config):
             raise UsageError(f"an agent is made by {type(self).__name__}.create(…), from HCL text or the path of a config file.")
-        self.services = Services(self.config, self.environ)
+        self.config = config
+        self.environ = environ
+        self.origin = origin or Origin()
+        self.config_dir = config_dir
+        """Where the person's own agent files are; None: no files are read, the config is the whole."""
+        self.on_progress: Callable[[object], None] | None = None
+        """Told of downloads (local weights), with `agentcli.providers.weights.Progress`."""
+        self.services = Services(config, environ)
+        self._sessions: dict[int, AsyncSession] = {}
+        self._closed = False
 
     @classmethod
     async def create(cls, source: str | Path) -> AsyncAgent:
@@ -76,18 +72,16 @@ class AsyncAgent:
         path = _as_path(source)
         found = sources(Path.cwd(), environ)
         if path is not None:
-            return cls(load(replace(found, explicit=path, only=True)), environ)
-        return cls(load(replace(found, text=str(source))), environ)
+            return cls(load(structs.replace(found, explicit=path, only=True)), environ)
+        return cls(load(structs.replace(found, text=str(source))), environ)
 
     @classmethod
-    def layered(
-        cls, cwd: Path, *, explicit: Path | None = None, bare: bool = False, trust: bool = False, origin: Origin | None = None
-    ) -> AsyncAgent:
+    def layered(cls, cwd: Path, *, explicit: Path | None = None, bare: bool = False, trust: bool = False, origin: Origin | None = None) -> AsyncAgent:
         """From defaults, the person's config, the project's and the environment, the nearer winning. Raises ConfigError."""
         environ = environment.read()
         named = explicit or (Path(environ["AGENTCLI_CONFIG"]) if environ.get("AGENTCLI_CONFIG") and not bare else None)
-        config = load(replace(sources(cwd, environ), explicit=named, bare=bare, trust=trust))
-        return cls(config, environ, origin or Origin(), None if bare else folders.config())
+        config = load(structs.replace(sources(cwd, environ), explicit=named, bare=bare, trust=trust))
+        return cls(config, environ, origin, None if bare else folders.config())
 
     def session(
         self, path: str | Path = ".", options: SessionOptions | Wanted | Mapping[str, Any] | None = None, **keywords: Unpack[SessionKeywords]

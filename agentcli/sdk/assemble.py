@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agentcli.agents.admission import check_budget
 from agentcli.agents.held import Held
@@ -52,8 +54,7 @@ if TYPE_CHECKING:
 SMALL_TOLD = "small-model"
 
 
-@dataclass
-class _Past:
+class _Past(Struct):
     """What a session goes on from: nothing, or the events of a file. `problems` are lines of it that could not be read."""
 
     session_id: str

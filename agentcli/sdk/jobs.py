@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agentcli.agents import patterns
 from agentcli.agents.team import TeamPlan
@@ -89,8 +91,7 @@ async def through(session: Delegating, items: Sequence[Any], stages: Sequence[Wo
         return await session.work(lambda: passing.run(items))
 
 
-@dataclass(frozen=True)
-class _Passing:
+class _Passing(Struct, frozen=True):
     """Items on their way through the stages of one pipeline."""
 
     tree: Orchestrator
@@ -174,8 +175,7 @@ def as_work(spec: TaskSpec) -> Task:
     )
 
 
-@dataclass
-class Purse:
+class Purse(Struct):
     """What one fan-out may use, in tokens, within all that binds it otherwise."""
 
     outer: Ledger

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from agentcli.config.load import Config
 from agentcli.config.values import Limits
@@ -25,39 +24,36 @@ WAYS = (
 )
 
 
-@dataclass
 class Services:
     """The providers and models that one agent can reach; connections are made when first needed and closed together."""
 
-    config: Config
-    environ: Mapping[str, str] = field(repr=False)
-    catalogue: Catalogue = field(init=False)
-    presets: dict[str, ProviderSpec] = field(init=False)
-    servers: dict[str, ProviderSpec] = field(init=False)
-    """Servers of one's own machine, which may run or not."""
-    preset_default: str = field(init=False, default="")
-    unlisted: tuple[str, ...] = field(init=False)
-    """Providers of which only their own list can tell what they have."""
-    served: dict[str, tuple[str, ...]] = field(init=False, default_factory=dict)
-    """What those of them that were asked have."""
-    _connected: dict[str, Provider] = field(default_factory=dict)
-    _doors: dict[str, Door] = field(default_factory=dict)
-    _specs: dict[str, ProviderSpec] = field(default_factory=dict)
-    _loop: asyncio.AbstractEventLoop | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self.config = config
+        self.environ = environ
         self._clients = Clients()
         self._prices = Prices(folders.cache())
+        self._connected: dict[str, Provider] = {}
+        self._doors: dict[str, Door] = {}
+        self._specs: dict[str, ProviderSpec] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._list_models()
+
+    def _list_models(self) -> None:
+        self.preset_default = ""
         found = presets_from(self.environ)
         declared = set(self.config.provider_names)
         found = [preset for preset in found if preset.provider.name not in declared]
         self.presets = {preset.provider.name: preset.provider for preset in found}
         self.unlisted = tuple(preset.provider.name for preset in found if preset.ask)
+        """Providers of which only their own list can tell what they have."""
+        self.served: dict[str, tuple[str, ...]] = {}
+        """What those of them that were asked have."""
         models = [model for name in self.config.provider_names for model in self._declared_models(name)]
         for preset in found:
             models += preset.models
             self.preset_default = self.preset_default or (f"{preset.provider.name}/{preset.default}" if preset.default else "")
         self.servers = {name: spec for name, spec in servers_from(self.environ).items() if name not in declared}
+        """Servers of one's own machine, which may run or not."""
         models += self._local_models()
         open_providers = {name: self.config.wire(name) for name in self.config.provider_names if not self.config.closed(name)}
         open_providers |= {name: spec.wire for name, spec in (self.presets | self.servers).items()}

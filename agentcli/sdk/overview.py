@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agentcli.agents.override import Chain, choose_model, resolve_choice
 from agentcli.config.load import Problem, check
@@ -162,8 +162,7 @@ class WeightsRow(Struct, frozen=True):
 def weights_rows() -> list[WeightsRow]:
     here = {one.name: one.path for one in weights.installed(folders.weights())}
     return [
-        WeightsRow(entry.name, entry.size, entry.source, str(here.get(entry.name, "")), index == 0)
-        for index, entry in enumerate(weights.CATALOGUE)
+        WeightsRow(entry.name, entry.size, entry.source, str(here.get(entry.name, "")), index == 0) for index, entry in enumerate(weights.CATALOGUE)
     ]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from agentcli.agents.kit import Kit
 from agentcli.agents.orchestrator import Orchestrator
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 MAIN = "main"
 
 
-@dataclass
-class Parts:
+class Parts(Struct):
     """All parts of one session. `file` None: nothing is kept on disk."""
 
     kit: Kit

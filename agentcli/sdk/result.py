@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct, field
 
 from agentcli.engine.gate import ALLOWED_BY
 from agentcli.engine.stream import failure_of
@@ -25,15 +26,14 @@ if TYPE_CHECKING:
     from agentcli.sdk.options import OutputSchema
 
 
-class _Printed:
+class _Printed(Struct, frozen=True):
     """Prints as its text, also where a format string asks for a width."""
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
 
 
-@dataclass(frozen=True)
-class AgentResult(_Printed):
+class AgentResult(_Printed, frozen=True):
     """One agent of a session, over or still at work: its own figures, without those of its workers.
 
     `duration_ms` is wall time, 0 until it ended; `cost_usd` in USD, None where a price is unknown; `turns` counts model calls.
@@ -61,8 +61,7 @@ class AgentResult(_Printed):
         return self.text
 
 
-@dataclass(frozen=True)
-class Result(_Printed):
+class Result(_Printed, frozen=True):
     """How a run of the session or of one worker ended.
 
     `usage` (tokens) and `cost_usd` (USD, None where a price is unknown) are sums over the whole tree of agents below it. `model` proves which
@@ -98,8 +97,7 @@ class Result(_Printed):
         return self.text
 
 
-@dataclass(frozen=True)
-class ItemResult(_Printed):
+class ItemResult(_Printed, frozen=True):
     """What a pipeline made of one item. `value` is what the last stage made of it: a worker's `Result`, or what a function gave.
 
     `dropped`: a stage gave None, which ended this item. `stages` are the results of its workers, in order.
@@ -131,8 +129,7 @@ class ItemResult(_Printed):
         return self.text
 
 
-@dataclass(frozen=True)
-class TeamItem(_Printed):
+class TeamItem(_Printed, frozen=True):
     """One task of a team: what its worker brought last, and what the reviewer said of it."""
 
     title: str
@@ -152,8 +149,7 @@ class TeamItem(_Printed):
         return self.text
 
 
-@dataclass(frozen=True)
-class TeamResult(_Printed):
+class TeamResult(_Printed, frozen=True):
     """What a team brought: all tasks, approved or with the last feedback. `members` are lead, workers and reviewers, in the order they ended."""
 
     text: str

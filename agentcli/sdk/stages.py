@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from agentcli.agents.patterns import filled
 from agentcli.protocol.errors import AgentError, UsageError
@@ -22,8 +23,7 @@ itself at first) and, where it takes two, of the item. It gives a task, a value 
 Work = TaskSpec | Callable[[Any, Any], Awaitable[Any]]
 
 
-@dataclass(frozen=True)
-class StageFailed:
+class StageFailed(Struct, frozen=True):
     """A function of the program raised."""
 
     failure: Failure

@@ -5,9 +5,7 @@ No output, no clock: the same envelopes give the same tally, live or read back f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentcli.protocol.events import (
     AgentFinished,
@@ -33,8 +31,7 @@ from agentcli.protocol.models import ModelUse, Usage, added_cost
 MAIN = "main"
 
 
-@dataclass
-class AgentTally:
+class AgentTally(Struct):
     """One agent so far. Its own figures, without its workers'. `duration_ms` is wall time, 0 until it ended or a run of it did."""
 
     id: str
@@ -112,8 +109,7 @@ class AgentTally:
         self.model = ModelUse(event.model.requested, event.model.resolved, event.model.source, served)
 
 
-@dataclass
-class ModelTally:
+class ModelTally(Struct):
     """What all agents used of one model, named as resolved."""
 
     usage: Usage = field(default_factory=Usage)

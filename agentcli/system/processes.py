@@ -15,10 +15,11 @@ from asyncio.subprocess import SubprocessStreamProtocol
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Literal, TypeVar
+
+from msgspec import Struct
 
 from agentcli.protocol.errors import AgentError, UsageError
 from agentcli.system import environment
@@ -36,8 +37,7 @@ Stderr = Literal["pipe", "null", "stdout"]
 _STDERR = {"pipe": subprocess.PIPE, "null": subprocess.DEVNULL, "stdout": subprocess.STDOUT}
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(Struct, frozen=True):
     """How a program ended. `exit_code` is negative where a signal ended it, None where its time was over."""
 
     exit_code: int | None
@@ -409,5 +409,3 @@ def _there(stream: Answer | None, name: str) -> Answer:
     if stream is None:
         raise AssertionError(f"the child was started without a pipe for its {name}")
     return stream
-
-

@@ -8,8 +8,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct, field
 
 NAME = re.compile(r"[A-Za-z][^\s/>]*")
 ATTRIBUTE = re.compile(r"""[\s/]*([^\s/>=][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)?))?""")
@@ -32,8 +33,7 @@ LONGEST_LINK = 2000
 """Characters of a link's target: what is longer is data, not an address."""
 
 
-@dataclass(frozen=True)
-class Tag:
+class Tag(Struct, frozen=True):
     """A start tag, or an end tag where `closes`. Names are lower case."""
 
     name: str
@@ -89,8 +89,7 @@ def _start_tag(source: str, name: str, at: int) -> tuple[Tag, int] | None:
     return (Tag(name, attributes), end.end()) if end else None
 
 
-@dataclass(frozen=True)
-class Markdown:
+class Markdown(Struct, frozen=True):
     text: str
     title: str
 
@@ -108,8 +107,7 @@ def markdown(source: str, url: str) -> Markdown:
     return writer.finished()
 
 
-@dataclass
-class _Row:
+class _Row(Struct):
     """A table row being filled: its cells so far, and whether one of them is a heading."""
 
     cells: list[str] = field(default_factory=list)
@@ -117,8 +115,7 @@ class _Row:
     in_cell: bool = False
 
 
-@dataclass
-class _Table:
+class _Table(Struct):
     row: _Row | None = None
     rows: int = 0
 

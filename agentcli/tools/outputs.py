@@ -8,11 +8,12 @@ import asyncio
 import codecs
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from agentcli.protocol.errors import StorageError
 from agentcli.protocol.text import Cleaner
@@ -30,8 +31,7 @@ NOTE_ROOM = 500
 """Characters of the limit that are left to the notes."""
 
 
-@dataclass(frozen=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """An output at its end. `text` is cleaned and cut; `file` holds the whole as the bytes that came, None where nothing was cut or saved."""
 
     text: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agentcli.protocol.text import clean
 
@@ -22,8 +23,7 @@ MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 GAPS = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}")
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True):
     """What a page says, fit to be shown."""
 
     text: str

@@ -7,9 +7,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
 from pydantic import AliasChoices, Field, field_validator
 
 from agentcli.protocol.errors import ToolError
@@ -51,9 +51,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 
 class WebFetchArgs(Arguments):
-    url: str = Field(
-        min_length=1, max_length=8000, validation_alias=AliasChoices("url", "uri", "link"), description="The page, http:// or https://."
-    )
+    url: str = Field(min_length=1, max_length=8000, validation_alias=AliasChoices("url", "uri", "link"), description="The page, http:// or https://.")
     max_chars: int = Field(0, ge=0, description="Characters of the text to give at most. 0: as many as fit.")
 
     @field_validator("url")
@@ -64,8 +62,7 @@ class WebFetchArgs(Arguments):
         return f"https://{value}" if BARE_HOST.fullmatch(value) else value
 
 
-@dataclass
-class _Fetched:
+class _Fetched(Struct):
     """An answer as it came, and the way to it."""
 
     url: str
@@ -216,9 +213,7 @@ async def _first(library: Any, client: httpx.AsyncClient, url: httpx.URL, places
     return await _answer(client, url, url.copy_with(host=places[-1], fragment=None), headers, named)
 
 
-async def _answer(
-    client: httpx.AsyncClient, url: httpx.URL, pinned: httpx.URL, headers: dict[str, str], named: dict[str, Any]
-) -> _Fetched | str:
+async def _answer(client: httpx.AsyncClient, url: httpx.URL, pinned: httpx.URL, headers: dict[str, str], named: dict[str, Any]) -> _Fetched | str:
     async with client.stream("GET", pinned, headers=headers, extensions=named, follow_redirects=False) as response:
         location = response.headers.get("location")
         if response.status_code in (301, 302, 303, 307, 308) and location:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from agentcli.protocol.commands import Answer
 from agentcli.protocol.events import Decision
@@ -23,8 +24,7 @@ NOT_YET: Line = [("dim", "pause typing to answer")]
 # --- choices ---
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(Struct, frozen=True):
     """One key and what it means. `value` is the answer."""
 
     key: str
@@ -32,8 +32,7 @@ class Option:
     text: str
 
 
-@dataclass
-class Choice:
+class Choice(Struct):
     """A question with a few one-key answers. `answer` is the option's value; `escape` what Esc stands for; Enter takes the first."""
 
     title: str
@@ -99,8 +98,7 @@ def _wrapped(line: Line, width: int) -> list[Line]:
 # --- approvals ---
 
 
-@dataclass
-class Approval:
+class Approval(Struct):
     """One open question before a person; `behind` says how many more wait, `send` takes the answer.
 
     y once, s this session, a always (where there is a rule), which shows what is saved and where and takes Enter; n no, then a reason that may be
@@ -219,9 +217,7 @@ class Approval:
 
     def detail_lines(self, width: int) -> list[Line]:
         """All of what is asked for: nothing cut, nothing invisible."""
-        return [
-            [(style, f"  {row}")] for style, text in detail_of(self.asked) for row in wrapped(visible(text), max(10, width - 2))
-        ]
+        return [[(style, f"  {row}")] for style, text in detail_of(self.asked) for row in wrapped(visible(text), max(10, width - 2))]
 
     def _title(self, width: int) -> Line:
         if self.saving:

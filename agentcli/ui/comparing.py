@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from agentcli.protocol.errors import Interrupted, Terminated
 from agentcli.protocol.jsonline import json_line
@@ -23,8 +23,7 @@ from agentcli.ui.output import Output
 from agentcli.ui.printing import make_sink
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """What the command line asks for."""
 
     prompt: str

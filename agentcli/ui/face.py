@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agentcli.ui.items import Item
 from agentcli.ui.lines import Line
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from agentcli.ui.render import Painter
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(Struct, frozen=True):
     """What the command line asks of an interactive session. `options` are those of a session; `prompt` is its first message."""
 
     prompt: str = ""
@@ -43,8 +41,7 @@ class Told(Struct, frozen=True):
     """Whether they belong to what stands above, without an empty line between."""
 
 
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """Something that is drawn by its own function when the width is known: given the painter and the cells there are."""
 
     draw: Callable[[Painter, int], list[str]]

@@ -8,9 +8,10 @@ import json
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from agentcli.protocol.errors import AgentError, Interrupted, Terminated, UsageError
 from agentcli.protocol.events import Envelope, Failure
@@ -30,8 +31,7 @@ TOLD = "told in the result"
 """A note on an exception that nothing more has to be said of."""
 
 
-@dataclass(frozen=True)
-class OneShot:
+class OneShot(Struct, frozen=True):
     """What the command line asks for. `options` are those of a session; `prompt` "" reads standard input."""
 
     prompt: str = ""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import ceil
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.text import Text
 
 from agentcli.protocol.models import Usage
@@ -37,8 +38,7 @@ LONGEST_DOING = 48
 LEAST_STATE = 7
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """How much the words are shortened. Each step of `STEPS` gives up a little more."""
 
     label: bool = True
@@ -86,12 +86,11 @@ def steps(over: bool) -> Iterator[Layout]:
     layout, changes = (Layout(steady=False), CHANGES_OVER) if over else (Layout(), CHANGES)
     yield layout
     for change in changes:
-        layout = replace(layout, **change)  # type: ignore[arg-type]
+        layout = replace(layout, **change)
         yield layout
 
 
-@dataclass(frozen=True)
-class _Cells:
+class _Cells(Struct, frozen=True):
     """One row's texts under a layout; of the total, `name` is its head, `label` a shorter one and `doing` the shortest."""
 
     icon: str
@@ -292,8 +291,7 @@ def _icon(kind: str, now: float) -> str:
     return SPINNER[int(now * 10) % len(SPINNER)] if kind == "running" else ICONS[kind]
 
 
-@dataclass(frozen=True)
-class _Widths:
+class _Widths(Struct, frozen=True):
     name: int
     model: int
     state: int

@@ -7,8 +7,9 @@ alone has everything.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from agentcli.protocol.events import ArgumentsDelta, Replied, TextDelta, ThinkingDelta
 from agentcli.protocol.messages import AssistantMessage, Text, Thinking, ToolCall
@@ -21,8 +22,7 @@ Event = dict[str, Any]
 Delta = TextDelta | ThinkingDelta | ArgumentsDelta
 
 
-@dataclass
-class _Message:
+class _Message(Struct):
     """A message under way: the blocks begun, by their index, and those not ended yet.
 
     Text and thinking end when another block begins. Calls end with the message, for services interleave the arguments of several.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 FOLD_LINES = 10
 FOLD_CHARACTERS = 2_000
@@ -18,8 +19,7 @@ NO_PICTURES = "Pictures cannot be sent yet: no model wire here takes them. Descr
 EMPTY = "Nothing in that paste is text; pictures cannot be sent yet."
 
 
-@dataclass
-class Pastes:
+class Pastes(Struct):
     """What was folded in the text that is being written; `clear` when it was sent or thrown away."""
 
     _folded: dict[str, str] = field(default_factory=dict)

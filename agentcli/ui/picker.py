@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from agentcli.protocol.text import clean
 from agentcli.ui.lines import Line, columns, cut, padded
@@ -18,8 +19,7 @@ FIRST_AHEAD = 8
 """Cells that the first column may be wider than any other, where room is short."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One thing to pick: `value` is what the picker gives back, `cells` are shown, `words` searched as well.
 
     `variants` can be gone through with ← and →; the chosen one comes with the answer. `off` says why it cannot be picked.
@@ -37,14 +37,12 @@ class Row:
         return all(word in text for word in typed.casefold().split())
 
 
-@dataclass(frozen=True)
-class Picked:
+class Picked(Struct, frozen=True):
     value: str
     variant: str = ""
 
 
-@dataclass
-class Picker:
+class Picker(Struct):
     """`answer` is set when the person has picked (`Picked`) or gone away (None)."""
 
     title: str

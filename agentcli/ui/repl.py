@@ -11,9 +11,10 @@ import gc
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from agentcli.protocol.commands import Answer, Background, Command, Interrupt, SetMode
 from agentcli.protocol.errors import AgentError, Terminated, UsageError
@@ -419,4 +420,3 @@ async def _run(start: Start) -> int:
     except Terminated as error:
         return error.exit_code
     return 0
-

@@ -8,9 +8,9 @@ main agent's model answers waits for the end of that answer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from agentcli.protocol.events import (
@@ -77,8 +77,7 @@ def no_limit(_: str) -> int | None:
     return None
 
 
-@dataclass
-class Answer:
+class Answer(Struct):
     """The main agent's model call under way. `since`: Unix seconds when the request left."""
 
     since: float
@@ -94,8 +93,7 @@ class Answer:
         return self.splitter.live
 
 
-@dataclass
-class _Start:
+class _Start(Struct):
     """The sums when a run began, so that its end can say what it alone came to."""
 
     at: float
@@ -401,9 +399,7 @@ def _who(agent_id: str) -> str:
 
 
 def _waiting(asked: ApprovalAsked, agent_id: str, who: str) -> Waiting:
-    return Waiting(
-        asked.request_id, agent_id, asked.call_id, who, asked.tool, asked.title, asked.detail, asked.reason, asked.touches, asked.rule
-    )
+    return Waiting(asked.request_id, agent_id, asked.call_id, who, asked.tool, asked.title, asked.detail, asked.reason, asked.touches, asked.rule)
 
 
 def _number(data: dict[str, object] | None, key: str) -> int | None:

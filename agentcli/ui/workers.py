@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from agentcli.protocol.events import (
     AgentFinished,
@@ -46,8 +47,7 @@ def no_price(_: str, __: Usage) -> float | None:
     return None
 
 
-@dataclass
-class Worker:
+class Worker(Struct):
     """One worker so far. What it used is in its tally."""
 
     tally: AgentTally
@@ -132,8 +132,7 @@ class Worker:
             self.until = self.since + event.duration_ms / 1000
 
 
-@dataclass
-class _Wave:
+class _Wave(Struct):
     """A fan-out under way: its workers and the calls that may still start more."""
 
     ids: list[str] = field(default_factory=list)

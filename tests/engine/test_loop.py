@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from pydantic import BaseModel
 from support.loops import SPEC, Stage, active, stage
 
@@ -107,7 +107,13 @@ def test_a_price_that_must_be_looked_up_is_looked_up_while_the_answer_comes_and_
 
 
 def test_each_call_of_an_answer_ends_once_and_results_come_in_order(tmp_path: Path) -> None:
-    calls = [call("a"), {"name": "nothing", "arguments": {}}, {"name": "echo", "arguments": "{broken"}, {"name": "echo", "arguments": {}}, call("boom")]
+    calls = [
+        call("a"),
+        {"name": "nothing", "arguments": {}},
+        {"name": "echo", "arguments": "{broken"},
+        {"name": "echo", "arguments": {}},
+        call("boom"),
+    ]
     made = stage(tmp_path, [{"calls": calls}, "done"], tools=[Echo()])
     ask(made)
     results = made.loop.history[2]

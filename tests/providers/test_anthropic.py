@@ -41,7 +41,7 @@ def ended(reason: str = "end_turn", **usage: Any) -> dict[str, Any]:
 
 
 def parts(*events: dict[str, Any]) -> list[StreamPart]:
-    state = MessageState(Source("test"), MODEL)
+    state = MessageState(MODEL, source=Source("test"))
     found: list[StreamPart] = []
     for event in events:
         found += from_wire(decoded(SSEvent(json.dumps(event).encode()), state), state)
@@ -98,7 +98,9 @@ def test_arguments_that_come_with_the_calls_first_event_count_where_no_piece_fol
 def test_a_call_whose_pieces_come_after_another_block_began_is_whole() -> None:
     call = start(0, type="tool_use", id="a", name="read", input={})
     pieces = [delta(0, type="input_json_delta", partial_json=piece) for piece in ('{"path":', '"a"}')]
-    found = parts(call, pieces[0], start(1, type="text", text=""), delta(1, type="text_delta", text="On"), pieces[1], stop(0), stop(1), ended("tool_use"))
+    found = parts(
+        call, pieces[0], start(1, type="text", text=""), delta(1, type="text_delta", text="On"), pieces[1], stop(0), stop(1), ended("tool_use")
+    )
     assert [part for part in found if not isinstance(part, TextPart)] == [
         CallPart(0, "a", "read", ""), CallPart(0, "", "", '{"path":'), CallPart(0, "", "", '"a"}'), StopPart("tool_calls"),
     ]  # fmt: skip
@@ -132,7 +134,7 @@ def test_stop_reasons_of_an_answer_without_calls(word: str, expected: StopPart) 
 
 
 def test_usage_comes_in_two_events_and_what_an_event_leaves_out_stands() -> None:
-    state = MessageState(Source("test"), MODEL)
+    state = MessageState(MODEL, source=Source("test"))
     first = {"input_tokens": 9, "cache_read_input_tokens": 50, "cache_creation_input_tokens": 7, "output_tokens": 1}
     events = [
         {"type": "message_start", "message": {"model": "m1-0801", "usage": first}},

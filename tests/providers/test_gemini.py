@@ -30,7 +30,7 @@ def said(*found: dict[str, Any], stop: str | None = None) -> dict[str, Any]:
 
 
 def parts(*chunks: Any, whole: bool = False) -> list[StreamPart]:
-    state = GeminiState(Source("test"), MODEL)
+    state = GeminiState(MODEL, source=Source("test"))
     found: list[StreamPart] = []
     for chunk in chunks:
         for one in decoded(SSEvent(json.dumps(chunk).encode(), whole=whole), state):
@@ -98,7 +98,7 @@ def test_finish_reasons_of_an_answer_without_calls(word: str, expected: StopPart
 
 @pytest.mark.parametrize("word", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER", "MISSING_THOUGHT_SIGNATURE"])
 def test_an_answer_that_the_service_could_not_finish_is_broken_and_what_it_used_counts(word: str) -> None:
-    state = GeminiState(Source("test"), MODEL)
+    state = GeminiState(MODEL, source=Source("test"))
     chunk = {**said(stop=word), "usageMetadata": {"promptTokenCount": 9}}
     (one,) = decoded(SSEvent(json.dumps(chunk).encode()), state)
     assert from_wire(one, state) == [UsagePart(Usage(9))]

@@ -38,7 +38,7 @@ def said(*deltas: dict[str, Any], finish_reason: str = "stop") -> list[dict[str,
 
 
 def parts(*chunks: dict[str, Any], quirks: Quirks | None = None) -> list[StreamPart]:
-    state = ChatState(Source("test"), quirks or Quirks())
+    state = ChatState(quirks or Quirks(), source=Source("test"))
     found: list[StreamPart] = []
     for chunk in chunks:
         found += from_wire(decoded(SSEvent(json.dumps(chunk).encode()), state), state)
@@ -219,7 +219,7 @@ def test_a_call_without_a_name_is_no_answer() -> None:
 
 
 def test_broken_utf8_and_half_surrogates_become_replacement_characters() -> None:
-    state = ChatState(Source("test"), Quirks())
+    state = ChatState(Quirks(), source=Source("test"))
     broken = b'{"choices":[{"index":0,"delta":{"content":"a\xffb \\ud83d c"}}]}'
     assert from_wire(decoded(SSEvent(broken), state), state) == [TextPart("a\ufffdb \ufffd c")]
 
@@ -227,7 +227,7 @@ def test_broken_utf8_and_half_surrogates_become_replacement_characters() -> None
 @pytest.mark.parametrize("data", [b"{oops", b"1", b'"text"', b"[" * 100_000, b'{"choices": 5}'])
 def test_data_that_is_no_chunk_is_told_in_one_short_line(data: bytes) -> None:
     with pytest.raises(InvalidResponse) as caught:
-        decoded(SSEvent(data), ChatState(Source("test"), Quirks()))
+        decoded(SSEvent(data), ChatState(Quirks(), source=Source("test")))
     assert "\n" not in caught.value.line()
     assert len(caught.value.line()) < 600
 
@@ -299,7 +299,7 @@ def test_any_cut_of_the_bytes_gives_the_same_parts(cuts: list[int]) -> None:
     pieces = [stream[a:b] for a, b in zip([0, *places], [*places, len(stream)], strict=True)]
 
     def read(chunks: list[bytes]) -> list[StreamPart]:
-        state, decoder = ChatState(Source("test"), Quirks()), Decoder()
+        state, decoder = ChatState(Quirks(), source=Source("test")), Decoder()
         events = [event for chunk in chunks for event in decoder.feed(chunk)] + decoder.flush()
         return [part for event in events for part in from_wire(decoded(event, state), state)] + finish(state)
 
@@ -364,6 +364,7 @@ def test_a_models_own_quirks_replace_the_providers() -> None:
 
 def test_the_services_own_list_of_models() -> None:
     with Server(models=("a", "b")) as server:
+
         async def use(provider: Any) -> tuple[str, ...]:
             found: tuple[str, ...] = await provider.list_models()
             return found

@@ -37,7 +37,7 @@ def completed(status: str = "completed", **fields: Any) -> dict[str, Any]:
 
 
 def parts(*events: dict[str, Any], most: int | None = None, whole: bool = False) -> list[StreamPart]:
-    state = ResponseState(Source("test"), MODEL, most)
+    state = ResponseState(MODEL, most, source=Source("test"))
     found: list[StreamPart] = []
     for one in events:
         found += from_wire(decoded(SSEvent(json.dumps(one).encode(), whole=whole), state), state)
@@ -138,7 +138,7 @@ def test_an_answer_that_reached_its_bound_is_cut_whatever_the_service_calls_it(t
     ],
 )
 def test_a_failed_response_is_the_error_it_names_and_what_it_used_counts(error: Any, kind: type[ProviderError], wait: float | None) -> None:
-    state = ResponseState(Source("test"), MODEL)
+    state = ResponseState(MODEL, source=Source("test"))
     failure = completed("failed", error=error, usage={"input_tokens": 7, "output_tokens": 2})
     assert from_wire(decoded(SSEvent(json.dumps(failure).encode()), state), state) == [UsagePart(Usage(7, 2))]
     with pytest.raises(kind) as caught:

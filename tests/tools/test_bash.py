@@ -6,10 +6,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.alive import runs, still_running
 from support.toolbox import answer, call, context, refusal, text_of
 
@@ -248,7 +248,8 @@ def test_a_full_disk_leaves_the_part_that_fitted_and_says_so(folder: Path, tmp_p
     )
     tests = Path(__file__).resolve().parents[1]
     said = answer(
-        BASH, replace(context(folder), child_env=dict(os.environ) | {"PYTHONPATH": str(tests.parent), "P": program}),
+        BASH,
+        replace(context(folder), child_env=dict(os.environ) | {"PYTHONPATH": str(tests.parent), "P": program}),
         command=f'{sys.executable} -c "$P" {tests} {folder}',
     )
     saved = tmp_path / "scratch" / "output-main-1.txt"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.toolbox import answer, context, refusal
 
 from agentcli.protocol.tools import Access
@@ -49,9 +49,7 @@ def tree(tmp_path: Path) -> Path:
         ({"pattern": "../work/src/*.py"}, ["../work/src/main.py"]),
     ],
 )
-def test_files_come_newest_first_without_ignored_and_hidden_ones_unless_named(
-    arguments: dict[str, object], found: list[str], tree: Path
-) -> None:
+def test_files_come_newest_first_without_ignored_and_hidden_ones_unless_named(arguments: dict[str, object], found: list[str], tree: Path) -> None:
     assert answer(GLOB, context(tree), **arguments).split("\n") == found
 
 

@@ -6,10 +6,10 @@ import os
 import stat
 import sys
 import sysconfig
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.toolbox import answer, context, refusal
 
 from agentcli.protocol.tools import Access

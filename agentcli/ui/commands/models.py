@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from agentcli.protocol.commands import PinModel, SetEffort, UseModel
 from agentcli.protocol.errors import UsageError
@@ -26,8 +27,7 @@ PICK_ASK_S = 3.0
 HEAD = ("MODEL", "NAME", "CONTEXT", "$ IN/OUT", "KEY")
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What `/model …` names. `worker` "" is the session itself; `model` "" opens the list; `keep` is s, d, or "" where it was not said."""
 
     worker: str = ""
@@ -179,7 +179,7 @@ async def _have_weights(repl: Repl, spec: object) -> None:
 def _pin(repl: Repl, asked: Asked, ref: str) -> None:
     if asked.keep == "d" and asked.worker != SUBAGENTS:
         raise UsageError(
-            f"a default for one worker belongs to a config: agents \"{asked.worker}\" {{ model = \"{ref}\" }}.",
+            f'a default for one worker belongs to a config: agents "{asked.worker}" {{ model = "{ref}" }}.',
             hint=f"For this session: /model {asked.worker} {ref}",
         )
     repl.session.command(PinModel(asked.worker, asked.model))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from agentcli.protocol.names import nearest
 
@@ -19,8 +20,7 @@ Complete = Callable[["Repl", Sequence[str]], Iterable[tuple[str, str]]]
 """Given the words before the one under the cursor: what may come next, each with a few words of help."""
 
 
-@dataclass(frozen=True)
-class SlashCommand:
+class SlashCommand(Struct, frozen=True):
     """One command. The first line of its docstring is its help in lists, the rest its help alone."""
 
     name: str
@@ -53,8 +53,7 @@ def command(
     return lambda run: SlashCommand(name, run, usage, aliases, complete, shown)
 
 
-@dataclass(frozen=True)
-class Registry:
+class Registry(Struct, frozen=True):
     """All commands, in the order they are listed."""
 
     commands: tuple[SlashCommand, ...]
