@@ -67,6 +67,7 @@ class InlineScreen:
         self._note = ("", 0.0)
         self._failed: BaseException | None = None
         self._configured = False
+        self._works = False
         self.shown = asyncio.Event()
         self.prompt = Prompt(repl, Condition(lambda: not self._prompt_hidden), self._marker)
         self.prompt.buffer.on_text_insert += self._typed
@@ -159,7 +160,9 @@ class InlineScreen:
     # --- showing ---
 
     def changed(self) -> None:
-        self._tick_in(INTERVAL_S)
+        """Something happened. When a turn or a shell command is over, the prompt is back at once."""
+        before, self._works = self._works, self.repl.busy or self.repl.shell is not None
+        self._tick_in(0.0 if before and not self._works else INTERVAL_S)
 
     def _tick_in(self, seconds: float) -> None:
         """A redraw that long after the last one, or at the time of one that is due before."""

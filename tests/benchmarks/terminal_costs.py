@@ -1,4 +1,5 @@
-"""What the interactive session costs: time to the prompt, CPU of a long stream against print mode, typing latency beside 32 workers.
+"""What the interactive session costs: time to the prompt, CPU of a long stream against print mode, typing latency beside 32 workers, how soon the prompt is
+back after an interrupt.
 
 Run it by hand on an idle machine: python tests/benchmarks/terminal_costs.py
 """
@@ -16,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.terminal import CTRL_D, Terminal, agentcli, workplace
+from support.terminal import BUSY, CTRL_C, CTRL_D, ESC, Terminal, agentcli, workplace
 
 TOKENS = 5_000
 WORKERS = 32
@@ -31,6 +32,7 @@ def main() -> None:
         start(place(home / "start", [{"text": "hi"}]))
         stream(place(home / "stream", [{"when": "talk", "text": story(), "repeat": True}]))
         typing(place(home / "typing", crowd()))
+        interrupts(place(home / "interrupts", held()))
 
 
 def place(folder: Path, script: list[dict[str, Any]]) -> Path:
@@ -116,6 +118,31 @@ def typing(config: Path) -> None:
     terminal.close()
     took.sort()
     print(f"a key's echo beside {WORKERS} workers: median {took[KEYS // 2] * 1e3:.0f} ms, p99 {took[int(KEYS * 0.99) - 1] * 1e3:.0f} ms")
+
+
+def held() -> list[dict[str, Any]]:
+    """A stream and a command that never end by themselves."""
+    command = {"calls": [{"name": "bash", "arguments": {"command": "echo > runs; sleep 300"}}]}
+    return [{"when": "tell", "text": "It begins so", "hang": True, "repeat": True}, {"when": "run", **command, "repeat": True}]
+
+
+def interrupts(config: Path) -> None:
+    """From the key to the empty prompt of an idle session. Esc takes 150 ms to tell from the start of another key."""
+    terminal = Terminal(agentcli("--config", str(config), "--permission-mode", "bypass"), config.parent / "project")
+    terminal.ready()
+    runs = config.parent / "project/runs"
+    for name, key in (("Esc", ESC), ("Ctrl+C", CTRL_C)):
+        for what, begun in (("tell", lambda: "It begins so" in terminal.text and BUSY in terminal.text), ("run", runs.exists)):
+            took = []
+            for _ in range(10):
+                terminal.enter(f"{what} me")
+                terminal.until(begun, "it does not begin")
+                terminal.type(key)
+                took.append(terminal.ready())
+                runs.unlink(missing_ok=True)
+                time.sleep(2.1 if key == CTRL_C else 0.1)  # a second Ctrl+C would quit
+            print(f"{name} in the middle of a {'stream' if what == 'tell' else 'command'}: prompt back after {ms(took)}")
+    terminal.close()
 
 
 def timed(argv: list[str]) -> float:
