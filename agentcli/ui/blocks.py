@@ -11,10 +11,10 @@ from agentcli.protocol.text import clean, one_line
 from agentcli.protocol.tools import CommandDisplay, DiffDisplay, TodoDisplay, TodoItem
 from agentcli.ui.amounts import count, duration, money, tokens
 from agentcli.ui.diff import change, counted, diff_lines
-from agentcli.ui.folding import View, view_of, view_of_report
+from agentcli.ui.folding import LONGEST, View, view_of, view_of_report
 from agentcli.ui.items import Broke, Decided, FanOut, Item, Opened, Remark, RunEnd, Said, ToolRun, Trouble, UserSaid
 from agentcli.ui.panel import final
-from agentcli.ui.render import BAD, CAREFUL, DIM, GOOD, NAME, STRONG, Painter, assembled
+from agentcli.ui.render import BAD, CAREFUL, DIM, GOOD, NAME, STRONG, Painter, assembled, chopped
 
 FOLD_KEY, FOLD_COMMAND = "Ctrl+O", "/more"
 """What prints the last folded result whole: a key, or a command where lines are typed and nothing else."""
@@ -96,7 +96,7 @@ def whole_lines(item: Item, painter: Painter, width: int) -> list[str]:
         case ToolRun():
             whole, room = view_of(item).whole, width - TOOL_MARGIN
             body = diff_lines(whole, painter, room) if isinstance(item.display, DiffDisplay) else _plain(whole, painter, room)
-            return [_tool_head(item, painter, width), *_under(body, painter), *_full_output(item, painter, width)]
+            return [*_whole_head(item, painter, width), *_under(body, painter), *_full_output(item, painter, width)]
         case UserSaid():
             head = painter.row(Text("report of a worker" if item.origin == "worker" else "message", DIM), width)
             return [head, *_plain(clean(item.text).split("\n"), painter, width)]
@@ -161,6 +161,14 @@ def _tool_head(run: ToolRun, painter: Painter, width: int) -> str:
     return painter.row(lead, width)
 
 
+def _whole_head(run: ToolRun, painter: Painter, width: int) -> list[str]:
+    """With the whole command, also one of several lines."""
+    if not isinstance(run.display, CommandDisplay) or one_line(run.display.command, width) == one_line(run.title, width):
+        return [_tool_head(run, painter, width)]
+    lead = assembled((_mark(painter, "●", "Tool:") + " ", BAD if run.is_error else GOOD), (one_line(run.name, 60), STRONG), " ")
+    return painter.hang(lead, Text(clean(run.display.command)), width)
+
+
 def _suffix(run: ToolRun, painter: Painter) -> str:
     """What is told after the title: the size of a change, the time of what took long."""
     if isinstance(run.display, DiffDisplay):
@@ -192,7 +200,9 @@ def _tool_body(run: ToolRun, painter: Painter, width: int) -> list[str]:
         case _ if view.kind == "size":
             return _under([painter.row(Text(f"{count(view.hidden, 'line')} ({_fold_key(painter)})", DIM), room)], painter)
         case _:
-            body = [painter.row(Text(one_line(line, room), BAD if view.kind == "error" else DIM), room) for line in view.lines]
+            if view.kind == "error":
+                return _under([*_error(view, painter, room), *_more(view, painter, room, 0)], painter)
+            body = [painter.row(Text(one_line(line, room), DIM), room) for line in view.lines]
             if view.kind == "summary" and view.hidden and body:
                 words = one_line(view.lines[-1], room - len(_fold_key(painter)) - 3)
                 return _under([*body[:-1], painter.row(Text(f"{words} ({_fold_key(painter)})", DIM), room)], painter)
@@ -201,7 +211,7 @@ def _tool_body(run: ToolRun, painter: Painter, width: int) -> list[str]:
 
 def _command(run: ToolRun, command: CommandDisplay, view: View, painter: Painter, room: int) -> list[str]:
     lines = _more(view, painter, room, 0)
-    lines += [painter.row(Text(one_line(line, room)), room) if line else "" for line in view.lines]
+    lines += [row for line in view.lines for row in _as_printed(line, painter, room)]
     if command.timed_out:
         lines.append(painter.row(Text("ended: not done within its time", BAD), room))
     elif command.exit_code is None:
@@ -209,6 +219,20 @@ def _command(run: ToolRun, command: CommandDisplay, view: View, painter: Painter
     elif command.exit_code:
         lines.append(painter.row(Text(f"exit code {command.exit_code}", BAD), room))
     return lines or [painter.row(Text("(no output)", DIM), room)]
+
+
+def _error(view: View, painter: Painter, room: int) -> list[str]:
+    """What went wrong is read whole: wrapped at words, but for the end of a very long line."""
+    return [row for line in view.lines for row in painter.hang(Text(), Text(_cut(line), BAD), room)]
+
+
+def _as_printed(line: str, painter: Painter, room: int) -> list[str]:
+    """A line of a program's output with its blanks, which may line up columns; a longer one goes on below."""
+    return [painter.row(Text(piece), room) for piece in chopped(_cut(line).expandtabs(8), room)]
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def _todo(todo: TodoItem, painter: Painter, width: int) -> list[str]:

@@ -75,7 +75,7 @@ class Drawing:
         head = assembled((f"{SPINNER[int(now * 10) % len(SPINNER)]} ", NAME), ("! ", STRONG), one_line(running.title, max(8, width - 12)))
         head.append(f"  {clock(max(0.0, now - shell.since))}", DIM)
         shown = [line for line in shell.output.split("\n") if line.strip()][-SHELL_LINES:]
-        return [self.painter.row(head, width), *(self.painter.row(Text(f"    {one_line(line, max(1, width - 4))}", DIM), width) for line in shown)]
+        return [self.painter.row(head, width), *(self.painter.printed(line, width, "    ") for line in shown)]
 
     def _download(self, progress: Any, width: int) -> list[str]:
         if progress is None or progress.step == "done":

@@ -90,7 +90,7 @@ def _calls(screen: Screen, now: float, painter: Painter, width: int) -> list[str
             continue
         lines.append(_running(running, now, painter, width))
         shown = [line for line in running.output.split("\n") if line.strip()][-OUTPUT_LINES:]
-        lines += [painter.row(Text(f"    {one_line(line, max(1, width - 4))}", DIM), width) for line in shown]
+        lines += [painter.printed(line, width, "    ") for line in shown]
     return [*lines, *(_beside(call, now, painter, width) for call in screen.beside.values())]
 
 

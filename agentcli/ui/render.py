@@ -55,6 +55,10 @@ class Painter:
         line = self._rows[key] = self._ansi(Text.assemble(cropped(text, width)).render(self._console(width), end=""))
         return line
 
+    def printed(self, line: str, width: int, margin: str = "") -> str:
+        """One line of a program's output, dim, with its blanks, which may line up columns."""
+        return self.row(Text(f"{margin}{clean(line.expandtabs(8), keep_newlines=False)}", DIM), width)
+
     def hang(self, prefix: Text, body: Text, width: int) -> list[str]:
         """`body` wrapped at words, its first line after `prefix`, the others under its own start."""
         margin = cells(prefix.plain)

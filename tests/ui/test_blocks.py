@@ -179,6 +179,25 @@ def test_an_answer_that_comes_in_pieces_is_as_harmless(shared: Path) -> None:
             harmless(live_lines(screen, NOW, 80, 10, Painter("colour")))
 
 
+def test_output_of_a_command_keeps_its_columns_and_a_long_line_goes_on_below() -> None:
+    output = "name      size\na\t\t1\n" + "x" * 100
+    shown = drawn(tool(output, display=CommandDisplay("ls", output, 0)), 60)
+    assert shown[1:] == ["  ⎿ name      size", "    a               1", f"    {'x' * 56}", f"    {'x' * 44}"]
+
+
+def test_an_error_is_read_whole_at_any_width() -> None:
+    words = "The arguments of bash are not valid JSON, nothing was done; send the call again."
+    shown = drawn(tool(words, is_error=True), 40)
+    assert " ".join(line[4:] for line in shown[1:]) == words
+    assert "…" in "".join(drawn(tool("y" * 5_000, is_error=True), 80))
+
+
+def test_what_is_unfolded_begins_with_the_whole_command() -> None:
+    command = "for name in *; do\n  wc -l $name\ndone"
+    lines = whole_lines(tool("1\n2", title="for name in *; do wc -l $name do…", display=CommandDisplay(command, "1\n2", 0)), Painter("mono"), 60)
+    assert lines == ["● bash for name in *; do", "         wc -l $name", "       done", "  ⎿ 1", "    2"]
+
+
 MARKUP = ["[bold]loud[/bold]", "[/].py", "[red]", "[link=http://x]y[/link]", ":smile:", "{0} %s {x}", "<div>Vec<T></div>", "&lt;"]
 
 
