@@ -73,9 +73,9 @@ def _prompt_keys(keys: KeyBindings, screen: InlineScreen) -> None:
 
     @keys.add("c-v", filter=at_prompt & ~vi_mode)
     def _(event: KeyPressEvent) -> None:
-        from agentcli.ui.paste import NO_PICTURES
+        from agentcli.ui.paste import BY_FILE
 
-        screen.note(f"Paste text with your terminal's own paste key. {NO_PICTURES}")
+        screen.note(f"Text: your terminal's own paste key. {BY_FILE}")
 
     @keys.add("c-d", filter=at_prompt & Condition(lambda: not prompt.text))
     def _(event: KeyPressEvent) -> None:

@@ -23,6 +23,7 @@ from prompt_toolkit.layout.processors import (
 )
 from prompt_toolkit.widgets import SearchToolbar
 
+from agentcli.protocol.errors import AgentError
 from agentcli.sdk.saved import history_file
 from agentcli.ui.complete import PromptCompleter
 
@@ -118,8 +119,27 @@ class Prompt:
         if reason:
             return reason
         text = paste.normal(data)
-        self.buffer.insert_text(self._repl.pastes.fold(text))
-        return paste.NO_PICTURES if paste.is_picture_path(text) else ""
+        if not paste.is_picture_path(text):
+            self.buffer.insert_text(self._repl.pastes.fold(text))
+            return ""
+        mark, why_not = _picture(self._repl, text)
+        self.buffer.insert_text(mark or text)
+        return why_not
+
+
+def _picture(repl: Repl, dropped: str) -> tuple[str, str]:
+    """The mark of a picture whose path was pasted, or "" and why it is not sent."""
+    from agentcli.sdk.pictures import dropped_path, read_picture
+
+    if not repl.opened.is_set():
+        return "", "The session is not open yet."
+    spec = repl.session.tree.main.model.active.spec
+    if not spec.image_input:
+        return "", f"{spec.provider}/{spec.id} takes no pictures; /model lists others."
+    try:
+        return repl.pastes.show(read_picture(dropped_path(dropped, repl.cwd))), ""
+    except AgentError as error:
+        return "", error.line()
 
 
 def _history() -> History:

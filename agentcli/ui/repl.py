@@ -256,8 +256,7 @@ class Repl:
 
     def enter(self, text: str) -> None:
         """Enter: a command, a shell line, a message; while the agent works, steering."""
-        said = self.pastes.expand(text).strip()
-        self.pastes.clear()
+        said = self._taken(text)
         if not said:
             return None
         if said.startswith("!") and said[1:].strip():
@@ -276,11 +275,16 @@ class Repl:
 
     def follow_up(self, text: str) -> None:
         """Alt+Enter while the agent works: sent when this turn is over."""
-        said = self.pastes.expand(text).strip()
-        self.pastes.clear()
-        if said:
+        if said := self._taken(text):
             self.turns.follow_up(said)
             self.face.changed()
+
+    def _taken(self, text: str) -> str:
+        """What was typed as it will be sent, pasted texts opened, pictures kept for it."""
+        said = self.pastes.expand(text).strip()
+        self.turns.attach(said, self.pastes.pictures_in(said))
+        self.pastes.clear()
+        return said
 
     async def _command(self, said: str) -> None:
         from agentcli.ui.commands import run_command

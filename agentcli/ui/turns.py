@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from agentcli.protocol.commands import Inject, Interrupt
 from agentcli.protocol.errors import AgentError, Interrupted
-from agentcli.protocol.messages import user_text
+from agentcli.protocol.messages import Image, Origin, Text, UserMessage
 
 if TYPE_CHECKING:
     from agentcli.ui.repl import Repl
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
+
 
 class Turns:
     """Messages wait here until the session is open and the one before has been answered."""
@@ -24,6 +25,7 @@ class Turns:
         self._repl = repl
         self._todo: asyncio.Queue[Work] = asyncio.Queue()
         self._running: asyncio.Task[Any] | None = None
+        self._pictures: dict[str, tuple[Image, ...]] = {}
 
     @property
     def busy(self) -> bool:
@@ -46,12 +48,20 @@ class Turns:
 
     async def _drive(self, text: str) -> Any:
         self._repl.session.try_anew()
-        return await self._repl.session.drive(text)
+        return await self._repl.session.drive(self._message(text, "person"))
+
+    def attach(self, text: str, pictures: tuple[Image, ...]) -> None:
+        """Pictures that go with a text when it is sent."""
+        if pictures:
+            self._pictures[text] = pictures
+
+    def _message(self, text: str, origin: Origin) -> UserMessage:
+        return UserMessage((Text(text), *self._pictures.pop(text, ())), origin)
 
     def steer(self, text: str) -> None:
         """For the turn under way, delivered at its next safe point."""
         self._repl.state.queue(text, "steer")
-        self._repl.command(Inject(user_text(text, "injected")))
+        self._repl.command(Inject(self._message(text, "injected")))
 
     def follow_up(self, text: str) -> None:
         """For when the turn under way is over."""

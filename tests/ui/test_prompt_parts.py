@@ -15,7 +15,7 @@ from agentcli.ui.commands.tables import table
 from agentcli.ui.fuzzy import ranked, with_folders
 from agentcli.ui.items import Waiting
 from agentcli.ui.lines import Line, cut, plain, width_of, worded, wrapped
-from agentcli.ui.paste import EMPTY, NO_PICTURES, Pastes, is_picture_path, normal, refusal
+from agentcli.ui.paste import BY_FILE, EMPTY, Pastes, is_picture_path, normal, refusal
 from agentcli.ui.picker import Picked, Picker, Row
 
 
@@ -58,7 +58,7 @@ def test_terminals_send_cr_for_the_breaks_of_a_paste() -> None:
 
 @pytest.mark.parametrize(
     ("pasted", "reason"),
-    [("", EMPTY), ("\x89PNG\r\n\x1a\n…", NO_PICTURES), ("data:image/png;base64,iVBOR", NO_PICTURES), ("plain words", ""), ("  \n ", "")],
+    [("", EMPTY), ("\x89PNG\r\n\x1a\n…", BY_FILE), ("data:image/png;base64,iVBOR", BY_FILE), ("plain words", ""), ("  \n ", "")],
 )
 def test_pictures_are_refused_with_a_reason_and_text_is_not(pasted: str, reason: str) -> None:
     assert refusal(pasted) == reason

@@ -216,7 +216,10 @@ def test_commands_files_and_models_complete(session: Open, tmp_path: Path) -> No
 def test_a_long_paste_is_folded_and_sent_whole_and_a_picture_is_refused(session: Open) -> None:
     terminal = session([{"when": "line 119", "text": "I got all of it."}])
     terminal.type(PASTE_BEGIN + PASTE_END)
-    terminal.see("Nothing in that paste is text; pictures cannot be sent yet.")
+    terminal.see("Nothing in that paste is text. Pictures come as files")
+    terminal.type(PASTE_BEGIN + "/tmp/a.png" + PASTE_END)
+    terminal.see("› /tmp/a.png", "demo/m1 takes no pictures; /model lists others.")
+    terminal.type(CTRL_C)
     terminal.type("see: " + PASTE_BEGIN + "\r".join(f"line {number}" for number in range(120)) + PASTE_END)
     terminal.see("› see: [pasted 120 lines]")
     terminal.type(ENTER)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from support.alive import still_running
 from support.server import Answer, Call, Captured, Server
-from support.terminal import BUSY, CTRL_C, ESC, READY, Terminal, agentcli, served
+from support.terminal import BUSY, CTRL_C, ENTER, ESC, PASTE_BEGIN, PASTE_END, READY, Terminal, agentcli, served
 
 BACK_S = 1.0
 """Until the prompt is back after an interrupt. The aim is 300 ms on an idle machine; other tests run beside this one."""
@@ -117,3 +117,22 @@ def ends_at(terminal: Terminal, key: str, told: str, file: Path) -> None:
 
 def children_of(pid: int) -> list[int]:
     return [child.pid for child in psutil.Process(pid).children()]
+
+
+def test_a_dropped_picture_goes_with_its_message_to_a_model_that_sees(server: Server, tmp_path: Path) -> None:
+    config = served(tmp_path, server.url)
+    config.write_text(config.read_text().replace('models "m" {', 'models "m" {\n    image_input = true', 1))
+    (tmp_path / "project/a shot.png").write_bytes(b"\x89PNG\r\n\x1a\nrest")
+    server.reply(Answer("A shot."))
+    opened = Terminal(agentcli("--config", str(config)), tmp_path / "project")
+    try:
+        opened.ready()
+        opened.type("what is " + PASTE_BEGIN + f"'{tmp_path}/project/a shot.png'" + PASTE_END)
+        opened.see("› what is [picture a shot.png]")
+        opened.type(ENTER)
+        opened.see("> what is [picture a shot.png] [1 image]", "A shot.")
+    finally:
+        opened.close()
+    ((_, content),) = said(server.requests[0])
+    assert [part["type"] for part in content] == ["text", "image_url"]
+    assert content[1]["image_url"]["url"] == "data:image/png;base64,iVBORw0KGgpyZXN0"
