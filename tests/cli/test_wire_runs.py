@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from support import anthropic_wire, gemini_wire, responses_wire
-from support.bench import Bench
-from support.server import Answer, Call
-from support.wires import NAMES
+from support.bench import KEY, Bench
+from support.program import environment
+from support.server import Answer, Call, Server
+from support.wires import KEY_HEADER, NAMES
 
 SEALS = {"anthropic": anthropic_wire.SIGNATURE, "gemini": gemini_wire.SIGNATURE, "openai-responses": responses_wire.ENCRYPTED}
 LOOK = Answer("I look.", thinking="Look first.", calls=(Call("bash", {"command": "echo ran >> ran.txt"}, id="c1"),))
@@ -30,3 +31,15 @@ def test_what_a_model_thought_goes_back_to_it_within_a_run_and_when_resumed_and_
 def test_all_requests_of_a_run_go_through_one_connection(bench: Bench, wire: str) -> None:
     run = bench.run("connection", wire, replies=(LOOK, LOOK), always=DONE)
     assert (run.ran.code, len(run.server.requests), run.server.connections) == (0, 3, 1)
+
+
+@pytest.mark.parametrize("wire", NAMES)
+def test_a_proxy_of_the_environment_is_used_and_its_password_is_not_shown(bench: Bench, wire: str) -> None:
+    with Server(always=DONE) as proxy:
+        env = environment(TEST_KEY=KEY, TEST_URL="http://model.invalid/v1", HTTP_PROXY=proxy.origin.replace("//", "//me:hush-hush@"), NO_PROXY="")
+        ran = bench.program.run("--config", str(bench.config(wire)), "-p", "Go", "--verbose", env=env, cwd=bench.base)
+    assert (ran.code, ran.out) == (0, "Done.\n")
+    (request,) = proxy.requests
+    assert request.path.startswith("http://model.invalid/v1")
+    assert KEY in request.headers[KEY_HEADER[wire]]
+    assert "hush" not in ran.out + ran.err

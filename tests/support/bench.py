@@ -53,7 +53,7 @@ class Bench:
 
     def run(self, name: str, wire: str, *words: str, always: Script, replies: Iterable[Script] = (), limits: Mapping[str, float] | None = None) -> Run:
         """Asks `Go` over a wire, all commands allowed. `name`: of its folder, also one that an earlier run was in. `limits`: as in a config."""
-        folder, config = self.base / f"{wire} {name}".replace(":", ""), self._config(wire, limits or {})
+        folder, config = self.base / f"{wire} {name}".replace(":", ""), self.config(wire, limits)
         folder.mkdir(exist_ok=True)
         with Server(*replies, always=always) as server:
             env = environment(TEST_KEY=KEY, TEST_URL=server.url, XDG_CACHE_HOME=str(self.base / "cache"))
@@ -62,8 +62,9 @@ class Bench:
         assert "Traceback" not in ran.err
         return Run(ran, server, folder)
 
-    def _config(self, wire: str, limits: Mapping[str, float]) -> Path:
-        """One file for the same limits, so that it is read once."""
+    def config(self, wire: str, limits: Mapping[str, float] | None = None) -> Path:
+        """A provider `test` on this wire, its key in TEST_KEY and its address in TEST_URL. One file for the same limits, so that it is read once."""
+        limits = limits or {}
         path = self.base / f"{'-'.join([wire, *map(str, limits.values())])}.hcl"
         if not path.exists():
             unfinished = path.with_suffix(f".{id(limits)}")
