@@ -17,6 +17,7 @@ import psutil
 import pytest
 from support.program import Ran, config, environment, run, start
 from support.server import Answer, Call, Plain, Server, failed
+from support.wires import NAMES
 
 GOOD = Answer("The answer.")
 
@@ -98,10 +99,15 @@ def test_nobody_listening_is_a_transient_failure(tmp_path: Path) -> None:
     assert (ran.code, ran.result["error"]["kind"]) == (75, "unavailable")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_the_middle_of_a_stream_ends_with_one_result_and_no_process(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    with Server(Answer("Once upon a time there was").sent(stall_after=2)) as server:
-        (tmp_path / "agent.hcl").write_text(config(server.url))
+SIGNALS = [(wire, signal.SIGINT, 130) for wire in NAMES] + [(NAMES[0], signal.SIGTERM, 143)]
+
+
+@pytest.mark.parametrize(("wire", "number", "code"), SIGNALS)
+def test_a_signal_in_the_middle_of_a_stream_ends_with_one_result_and_no_process(
+    tmp_path: Path, wire: str, number: signal.Signals, code: int
+) -> None:
+    with Server(Answer("Once upon a time there was").sent(stall_after=5)) as server:
+        (tmp_path / "agent.hcl").write_text(config(server.url, wire))
         program = start("--config", "agent.hcl", "-p", "tell", "--output-format", "json", cwd=tmp_path)
         server.wait_for(1)
         program.send_signal(number)

@@ -33,12 +33,12 @@ class Ran:
         return found
 
 
-def config(url: str, **limits: object) -> str:
+def config(url: str, wire: str = "openai-chat", **limits: object) -> str:
     """An HCL config of one provider `test` at a loopback server, with model `m`."""
     lines = "\n".join(f"  {name} = {json.dumps(value)}" for name, value in limits.items())
     return (
         'default_model = "test/m"\n'
-        f'providers "test" {{\n  apiKey = env("TEST_KEY")\n  baseUrl = "{url}"\n'
+        f'providers "test" {{\n  apiKey = env("TEST_KEY")\n  baseUrl = "{url}"\n  wire = "{wire}"\n'
         '  models "m" { cost = { input = 1.0, output = 2.0 } }\n  models "other" {}\n}\n'
         f"limits {{\n{lines}\n}}\n"
     )
