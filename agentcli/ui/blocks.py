@@ -120,9 +120,10 @@ def _opened(item: Opened, painter: Painter, width: int) -> list[str]:
 def _user(item: UserSaid, painter: Painter, width: int) -> list[str]:
     if item.origin == "worker":
         return _report(item, painter, width)
-    if item.origin == "system":
-        return painter.hang(Text(_mark(painter, "·", "Note:") + " ", DIM), Text(one_line(item.text, 400), DIM), width)
     view = view_of_report(item)
+    if item.origin == "system":
+        said = Text("\n".join(map(_cut, view.lines)), DIM)
+        return [*painter.hang(Text(_mark(painter, "·", "Note:") + " ", DIM), said, width), *_more(view, painter, width, 2)]
     images = f" [{count(item.images, 'image')}]" if item.images else ""
     body = Text("\n".join(view.lines) + images, STRONG)
     lines = painter.hang(Text(_mark(painter, ">", "You:") + " ", f"{STRONG} {NAME}"), body, width)

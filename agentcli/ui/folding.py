@@ -16,6 +16,7 @@ COMMAND_LINES = 5
 SUMMARY_LINES = 3
 REPORT_LINES = 1
 MESSAGE_LINES = 20
+NOTE_LINES = 2
 LONGEST = 240
 """Characters of a line that is shown at once; a longer one is cut to the width."""
 
@@ -59,10 +60,12 @@ def view_of(run: ToolRun) -> View:
 
 
 def view_of_report(said: UserSaid) -> View:
-    """A background worker's report is a heading until somebody asks for it; a person's long paste is cut."""
+    """A background worker's report is a heading until somebody asks for it; a person's long paste is cut, of what else
+    the model was told (a shell command and its output, say) the start is shown."""
     if said.origin == "worker":
-        return _head("report", _lines(said.text), REPORT_LINES)
-    return _head("message", _lines(said.text), MESSAGE_LINES)
+        whole = _lines(said.text)
+        return View("report", whole[:REPORT_LINES], whole, max(0, len(whole) - REPORT_LINES))
+    return _head("message", _lines(said.text), NOTE_LINES if said.origin == "system" else MESSAGE_LINES)
 
 
 def _command(run: ToolRun, command: CommandDisplay) -> View:
@@ -70,7 +73,7 @@ def _command(run: ToolRun, command: CommandDisplay) -> View:
     whole = _lines(command.output)
     if not whole and run.is_error and command.exit_code is None:
         whole = _lines(run.text)
-    hidden = max(0, len(whole) - COMMAND_LINES)
+    hidden = _hidden(whole, COMMAND_LINES)
     return View("command", whole[hidden:], whole, hidden, above=True)
 
 
@@ -90,7 +93,13 @@ def _size(run: ToolRun) -> View:
 
 
 def _head(kind: Kind, whole: tuple[str, ...], most: int) -> View:
-    return View(kind, whole[:most], whole, max(0, len(whole) - most))
+    hidden = _hidden(whole, most)
+    return View(kind, whole[: len(whole) - hidden], whole, hidden)
+
+
+def _hidden(whole: tuple[str, ...], most: int) -> int:
+    """Lines left out; never a single one, for the line that says so is as long."""
+    return len(whole) - most if len(whole) > most + 1 else 0
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -185,6 +185,20 @@ def test_output_of_a_command_keeps_its_columns_and_a_long_line_goes_on_below() -
     assert shown[1:] == ["  ⎿ name      size", "    a               1", f"    {'x' * 56}", f"    {'x' * 44}"]
 
 
+@pytest.mark.parametrize(("lines", "told"), [(5, ""), (6, ""), (7, "  ⎿ … +2 earlier lines (Ctrl+O)")])
+def test_no_single_line_is_folded_away(lines: int, told: str) -> None:
+    output = "\n".join(map(str, range(lines)))
+    shown = drawn(tool(output, display=CommandDisplay("seq", output, 0)))
+    assert shown[1:] == ([told, "    2", *[f"    {number}" for number in range(3, 7)]] if told else ["  ⎿ 0", *[f"    {at}" for at in range(1, lines)]])
+
+
+def test_what_the_model_was_told_of_a_shell_command_shows_its_start_when_a_session_is_resumed() -> None:
+    note = UserSaid("The person ran this (exit code 0):\n$ ls -la\ntotal  3\na   b\nc   d", "system")
+    assert drawn(note) == ["· The person ran this (exit code 0):", "  $ ls -la", "  … +3 lines (Ctrl+O)"]
+    assert folds(note)
+    assert whole_lines(note, Painter("mono"), 80)[-2:] == ["a   b", "c   d"]
+
+
 def test_an_error_is_read_whole_at_any_width() -> None:
     words = "The arguments of bash are not valid JSON, nothing was done; send the call again."
     shown = drawn(tool(words, is_error=True), 40)
