@@ -6,8 +6,8 @@ every command. The watcher reads a pipe whose other end only we hold, so the ker
 it works the same on macOS. It starts before the first child and costs one `sh` (about 1 ms).
 
 A child is announced before it is started, by a mark that stands in its environment, for its number is known only afterwards: where we are killed
-in between, the watcher finds it by that mark (in /proc; without one, on macOS, such a child is missed). Until its exec a child holds our end of
-the pipe too, so the watcher does not look before there is something to see.
+in between, the watcher finds it by that mark (in /proc; without one, on macOS, such a child is missed). Up to the last step before its exec a child
+holds our end of the pipe too, so there is something to see once the watcher looks; and it looks again before the KILL.
 """
 
 from __future__ import annotations
