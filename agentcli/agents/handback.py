@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -60,11 +61,12 @@ async def collect(clone: Clone, name: str) -> Work:
     if not clone.is_repo:
         own = (f"{clone.prefix}.git",) if (clone.path / ".git").exists() else ()
         return Work(clone, tree, "", (), files, (*unsaved, *own))
-    refs, head = read_refs(clone.path / ".git")
-    tip = await _tip(git, clone, tree, head, name)
     source = await find_repo(clone.source)
     if source is None:
         raise WorkspaceError(f"the repository {clone.source} is gone; the work stays in {clone.path}.")
+    refs, head = read_refs(clone.path / ".git")
+    earlier = (clone.saved, await _held(source, clone.branch))
+    tip = await _tip(git, clone, tree, head, name, earlier)
     clone, branches = await _save(git, clone, source, tip, name, tree)
     branches += await _save_others(git, clone, source, refs, tip)
     return Work(clone, tree, clone.saved if tip else "", branches, files, unsaved)
@@ -144,25 +146,28 @@ async def _with_forced(git: Git, clone: Clone, tree: str) -> str:
     return await git.text("write-tree")
 
 
-async def _tip(git: Git, clone: Clone, tree: str, head: str, name: str) -> str:
-    """The commit that holds everything the worker did: its own commits, and one of ours for what it did not commit. "": it did nothing."""
+async def _tip(git: Git, clone: Clone, tree: str, head: str, name: str, earlier: Sequence[str]) -> str:
+    """The commit that holds everything the worker did: its own commits, and one of ours for what it did not commit. "": it did nothing.
+
+    `earlier` are commits by which the same may have been saved before.
+    """
     whole = await _with_inner_heads(git, clone, tree)
     if head and head != clone.head and await _is_commit(git, head):
         if await git.text("rev-parse", f"{head}^{{tree}}") == whole:
             return head
-        return await _commit_once(git, clone, whole, f"{name}: what was not committed", head)
+        return await _commit_once(git, earlier, whole, f"{name}: what was not committed", head)
     if whole == clone.start:
         return ""
     dirty = not clone.head or await git.text("rev-parse", f"{clone.head}^{{tree}}") != clone.start
-    return await _commit_once(git, clone, whole, f"{name}: changes", clone.base if dirty else clone.head)
+    return await _commit_once(git, earlier, whole, f"{name}: changes", clone.base if dirty else clone.head)
 
 
-async def _commit_once(git: Git, clone: Clone, tree: str, message: str, parent: str) -> str:
+async def _commit_once(git: Git, earlier: Sequence[str], tree: str, message: str, parent: str) -> str:
     """A second look at the same work finds the same commit."""
-    if clone.saved:
-        done = await git.completed("rev-parse", f"{clone.saved}^{{tree}}", f"{clone.saved}^1")
+    for one in filter(None, earlier):
+        done = await git.completed("rev-parse", f"{one}^{{tree}}", f"{one}^1")
         if done.exit_code == 0 and done.stdout.decode().split() == [tree, parent]:
-            return clone.saved
+            return one
     return await commit(git, tree, message, parent)
 
 
@@ -232,8 +237,7 @@ async def _set_branch(source: Repo, branch: str, tip: str, before: str) -> str:
     # A branch that stands right already, from an earlier attempt, is not saved a second time.
     for number in range(1, 1000):
         name = branch if number == 1 else f"{branch}-{number}"
-        now = await git.completed("rev-parse", "--quiet", "--verify", f"refs/heads/{name}")
-        held = now.stdout.decode().strip() if now.exit_code == 0 else ""
+        held = await _held(source, name)
         if held == tip:
             return name
         if held and held != before:
@@ -242,6 +246,12 @@ async def _set_branch(source: Repo, branch: str, tip: str, before: str) -> str:
         if done.exit_code == 0:
             return name
     raise WorkspaceError(f"no branch could be made in {source.top} for {branch}.")
+
+
+async def _held(source: Repo, branch: str) -> str:
+    """The commit of a branch of the source; "" where there is none."""
+    now = await source.git().completed("rev-parse", "--quiet", "--verify", f"refs/heads/{branch}")
+    return now.stdout.decode().strip() if now.exit_code == 0 else ""
 
 
 def _flat(ref: str) -> str:

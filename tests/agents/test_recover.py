@@ -19,8 +19,13 @@ from agentcli.agents.workspace import open_workspace
 async def main():
     workspace = await open_workspace("branch", Path(sys.argv[1]), Path(sys.argv[2]), "main/scout-1")
     (workspace.path / "made.txt").write_text("made\\n")
-    if len(sys.argv) > 3:
+    if "ignored" in sys.argv:
         (workspace.path / "own.log").write_text("ignored\\n")
+    if "saved" in sys.argv:
+        record = workspace.folder / "workspace.json"
+        before = record.read_bytes()
+        await workspace.collect()
+        record.write_bytes(before)
     print("ready", flush=True)
     await asyncio.sleep(60)
 
@@ -55,7 +60,7 @@ async def test_a_clone_is_kept_where_its_parent_is_gone_or_something_in_it_canno
 ) -> None:
     gone = new_repository(tmp_path / "gone")
     await killed_session(gone.path, scratch)
-    await killed_session(repository.path, scratch, "with an ignored file")
+    await killed_session(repository.path, scratch, "ignored")
     gone.path.rename(tmp_path / "elsewhere")
     first, second = await recover(scratch)
     assert "gone" in first.error
@@ -79,3 +84,14 @@ async def test_half_made_clones_are_cleared_away_and_what_is_not_ours_stays(repo
     )
     assert sorted(path.name for path in scratch.iterdir()) == ["broken", "foreign"]
     assert await recover(scratch / "nowhere") == ()
+
+
+async def test_work_that_was_saved_just_before_the_kill_is_not_saved_twice(repository: Repository, scratch: Path) -> None:
+    """The branch stood already, made some seconds before, and the workspace's own record did not say so yet."""
+    await killed_session(repository.path, scratch, "saved")
+    tree, parent = (repository.git("rev-parse", f"agentcli/scout-1{what}") for what in ("^{tree}", "^1"))
+    earlier = repository.git("commit-tree", tree, "-p", parent, "-m", "the same work")
+    repository.git("branch", "--force", "agentcli/scout-1", earlier)
+    (found,) = await recover(scratch)
+    assert (found.changes.branch, repository.branches()) == ("agentcli/scout-1", ["agentcli/scout-1", "main"])
+    assert repository.git("rev-parse", "agentcli/scout-1") == earlier
