@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import threading
@@ -18,7 +19,6 @@ from support.wires import BY_NAME, NAMES, captured
 from agentcli.protocol.errors import (
     AuthenticationFailed,
     ConfigError,
-    InvalidResponse,
     ProviderError,
     RequestRejected,
     Unavailable,
@@ -146,12 +146,31 @@ def test_what_is_no_address_is_an_error_of_the_config_that_does_not_quote_it(url
     assert "baseUrl" in caught.value.hint
 
 
-def test_something_that_is_not_http_is_not_this_wire() -> None:
+NOT_HTTP = {
+    b"SSH-2.0-OpenSSH_9.6\r\n\r\n": "something that is not HTTP",
+    b"\x15\x03\x01\x00\x02\x02F": "something that is not HTTP",
+    b"HTTP/2 200\r\n\r\n": "something that is not HTTP",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7\r\n\r\nabc": "something that is not HTTP",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc": "not HTTP",
+    b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000 + b"\r\n\r\n": "something that is not HTTP",
+    b"HTTP/1.1 307 X\r\nlocation: http://[::1\r\ncontent-length: 0\r\n\r\n": "not HTTP",
+    b"HTTP/1.1 307 X\r\nlocation: \xff\xfe\r\ncontent-length: 0\r\n\r\n": "answered 307: a redirect",
+    b"HTTP/1.1 204 No\r\n\r\n": "an empty body",
+    b"HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n": "answered 999: Odd",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\ndata: {}\n\n": "stopped before it was complete",
+    b"HTTP/1.0 200 OK\r\n\r\ndata: {}\n\n": "stopped before it was complete",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 No\r\ncontent-length: 0\r\n\r\n": "answered 429: No",
+}
+
+
+@pytest.mark.parametrize(("raw", "says"), NOT_HTTP.items(), ids=lambda value: repr(value)[:60])
+def test_what_is_hardly_http_or_none_is_told(raw: bytes, says: str) -> None:
     async def main() -> Said:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read(100)
-            writer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
-            await writer.drain()
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(raw)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
             writer.close()
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
@@ -163,8 +182,9 @@ def test_something_that_is_not_http_is_not_this_wire() -> None:
                 await provider.aclose()
 
     found = asyncio.run(main())
-    assert isinstance(found.error, InvalidResponse)
-    assert "not HTTP" in found.error.message
+    assert found.error is not None
+    assert says in found.error.line()
+    assert found.error.hint
 
 
 @pytest.mark.parametrize("wire", NAMES)
