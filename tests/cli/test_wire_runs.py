@@ -1,10 +1,13 @@
-"""Conversations of the whole program over every wire: what a model thought goes back to it, and to no other."""
+"""Conversations of the whole program over every wire, and what is one wire's own."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support import anthropic_wire, gemini_wire, responses_wire
-from support.bench import KEY, Bench
+from support.bench import KEY, Bench, side_by_side
+from support.faults import body
 from support.program import environment
 from support.server import Answer, Call, Server
 from support.wires import KEY_HEADER, NAMES
@@ -43,3 +46,41 @@ def test_a_proxy_of_the_environment_is_used_and_its_password_is_not_shown(bench:
     assert request.path.startswith("http://model.invalid/v1")
     assert KEY in request.headers[KEY_HEADER[wire]]
     assert "hush" not in ran.out + ran.err
+
+
+OWN = {
+    "a prompt that is blocked": ("gemini", {"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "m"}, 1, "answer_cut", 1),
+    "no candidates": ("gemini", {"candidates": [], "usageMetadata": {"promptTokenCount": 3}}, 75, "stream_broken", 2),
+    "a malformed call": ("gemini", {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}]}, 75, "stream_broken", 2),
+    "an answer for safety's sake": ("gemini", {"candidates": [{"finishReason": "SAFETY"}]}, 1, "answer_cut", 1),
+    "a failed response": (
+        "openai-responses",
+        {"type": "response.failed", "response": {"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "slow down"}}},
+        75, "rate_limit", 2,
+    ),
+    "a cancelled response": ("openai-responses", {"type": "response.cancelled", "response": {"status": "cancelled"}}, 75, "stream_broken", 2),
+    "an incomplete response": (
+        "openai-responses",
+        {"type": "response.incomplete", "response": {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}},
+        1, "answer_cut", 1,
+    ),
+    "too busy in the middle": (
+        "anthropic", {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, 75, "unavailable", 2
+    ),
+    "a refusal": ("anthropic", {"type": "message_delta", "delta": {"stop_reason": "refusal"}}, 1, "answer_cut", 1),
+    "an unknown model": (
+        "anthropic", {"type": "error", "error": {"type": "not_found_error", "message": "model: m"}}, 1, "request_rejected", 1
+    ),
+}  # fmt: skip
+"""Events by which only one wire says that it gives no whole answer: the exit code, the error's kind, how often it was asked."""
+
+
+def test_what_only_one_wire_can_say_ends_the_run_as_it_should(bench: Bench) -> None:
+    def seen(name: str) -> tuple[int, str, int]:
+        wire, event, *_ = OWN[name]
+        reply = body(b"data: %b\n\n" % json.dumps(event).encode())
+        run = bench.run(name, wire, "--output-format", "json", always=reply)
+        assert run.error.startswith("error: ")
+        return run.ran.code, run.ran.result["error"]["kind"], len(run.server.requests)
+
+    assert side_by_side(seen, OWN) == {name: tuple(expected) for name, (_, _, *expected) in OWN.items()}
