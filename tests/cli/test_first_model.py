@@ -185,7 +185,7 @@ def test_workers_are_listed_without_a_model_and_say_why_theirs_is_unknown(place:
     rows = {row["name"]: row for row in json.loads(ran(place, "agents", "--json", "--config", "agent.hcl").out)}
     assert (rows["explore"]["model"], rows["explore"]["waits"], "Three ways" in rows["explore"]["problem"]) == (None, True, True)
     assert rows["scout"]["model"]["resolved"] == "local/qwen2.5-coder-0.5b"
-    text = ran(place, "agents")
+    text = ran(place, "agents", "--config", "agent.hcl")
     assert (text.code, text.err) == (0, "")
     assert "explore  unknown (parent)" in text.out
     assert "Three ways" in text.out.splitlines()[-1]
