@@ -13,13 +13,13 @@ from msgspec import Struct, field
 
 from agentcli.engine.beside import Beside
 from agentcli.engine.gate import Asked, Gate
-from agentcli.engine.history import interrupted
+from agentcli.engine.history import INTERRUPTED, interrupted
 from agentcli.engine.stream import Emit
 from agentcli.protocol.errors import AgentError, ToolError
 from agentcli.protocol.events import ToolFinished, ToolOutput, ToolStarted
 from agentcli.protocol.messages import Text, ToolCall, ToolResult
 from agentcli.protocol.names import nearest
-from agentcli.protocol.tools import Access, Tool, ToolContext, ToolMemory, ToolOutcome
+from agentcli.protocol.tools import Access, CommandDisplay, Tool, ToolContext, ToolMemory, ToolOutcome
 from agentcli.safety.paths import inside, resolve
 from agentcli.safety.rules import denied_globs
 
@@ -40,6 +40,9 @@ class Place(Struct, frozen=True):
 
 
 HALF = "Your answer reached its output limit before this call was whole. Nothing was done; send it again, shorter or in several calls."
+
+KEPT = 4_000
+"""Characters that stay of what an interrupted call had printed."""
 
 
 class _Ready(Struct, frozen=True):
@@ -62,6 +65,8 @@ class Calls(Struct):
     beside: Beside = field(default_factory=Beside)
     finished: dict[str, ToolResult] = field(default_factory=dict)
     """By the id of the call; of the answer that runs."""
+    _shown: dict[str, str] = field(default_factory=dict)
+    """The end of what running calls printed so far."""
 
     async def run(self, calls: Sequence[ToolCall], *, cut: bool = False) -> tuple[ToolResult, ...]:
         """All results, in the order of the calls. When cancelled, each call left has an "interrupted" result (see `finished`).
@@ -82,7 +87,8 @@ class Calls(Struct):
         finally:
             for call in calls:
                 if call.id not in self.finished:
-                    self._settle(interrupted(call), 0.0)
+                    self._interrupted(call, next((one for one in ready if one.call is call), None))
+            self._shown.clear()
         return tuple(self.finished[call.id] for call in calls)
 
     def _prepare(self, call: ToolCall, *, may_be_half: bool) -> _Ready | ToolOutcome:
@@ -155,7 +161,9 @@ class Calls(Struct):
         place = self.place
 
         def show(text: str) -> None:
-            self.emit(ToolOutput(call_id=call.id, text=place.redact(text)))
+            text = place.redact(text)
+            self._shown[call.id] = (self._shown.get(call.id, "") + text)[-KEPT:]
+            self.emit(ToolOutput(call_id=call.id, text=text))
 
         return ToolContext(
             agent_id=place.agent_id,
@@ -176,6 +184,16 @@ class Calls(Struct):
         content = outcome.content or (Text("(no output)"),)
         result = ToolResult(call.id, call.name, content, is_error=outcome.is_error)
         self._settle(result, began, outcome, denied=denied)
+
+    def _interrupted(self, call: ToolCall, ready: _Ready | None) -> None:
+        """A call that was cut off: what it had printed by then stays, for the model and the person."""
+        shown = self._shown.get(call.id, "").strip("\n")
+        if ready is None or not shown:
+            return self._settle(interrupted(call), 0.0)
+        content = (Text(f"{INTERRUPTED} The end of its output so far:\n{shown}"),)
+        display = CommandDisplay(ready.access.command, shown) if ready.access.command else None
+        result = ToolResult(call.id, call.name, content, is_error=True)
+        return self._settle(result, 0.0, ToolOutcome(content, display, is_error=True))
 
     def _settle(self, result: ToolResult, began: float, outcome: ToolOutcome | None = None, *, denied: bool = False) -> None:
         self.finished[result.call_id] = result

@@ -38,6 +38,8 @@ MENU_ROWS = 8
 IDLE = ("/ commands · @ files · ! shell", "/ for commands")
 BUSY = ("Enter steers · Alt+Enter queues · Esc interrupts", "Enter steers · Esc interrupts", "Esc interrupts")
 """What an empty prompt says, shorter where the terminal is narrower."""
+QUEUED = ("Enter steers · Alt+Enter queues · Esc takes the queued text back", "Enter steers · Esc takes it back", "Esc takes it back")
+"""While something waits for delivery."""
 SHELL = ("Esc ends the command · type on for the agent", "Esc ends the command")
 """While a command of the person's own runs."""
 RUNNING = f"{BUSY[0]} · Ctrl+B background"
@@ -89,6 +91,8 @@ class Prompt:
     def _hint(self) -> Sequence[str]:
         if not self._repl.busy:
             return IDLE if self._repl.shell is None else SHELL
+        if self._repl.state.queued:
+            return QUEUED
         return (RUNNING, *BUSY) if self._repl.can_let_go else BUSY
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,26 @@ def test_every_text_of_an_outcome_is_looked_at_and_nothing_else_changes() -> Non
         (Text("***"),), CommandDisplay("c", "***", 1), data={"a": ["***", 1, None], "b": {"c": "***"}}
     )
     assert redacted(outcome, str) is outcome
+
+
+def test_what_an_interrupted_command_had_printed_stays_for_the_model_and_the_person(tmp_path: Path) -> None:
+    folder = tmp_path.resolve()
+    events: list[AnyEvent] = []
+    place = Place("main", folder, (folder,), folder / "scratch", child_env(), redact=stars)
+    calls = Calls(TOOLS, Gate(Policy("bypass", (folder,))), place, ToolMemory(), events.append)
+    command = "echo one; echo canary; sleep 300"
+
+    async def interrupted() -> None:
+        running = asyncio.create_task(calls.run([ToolCall("c1", "bash", json.dumps({"command": command})), ToolCall("c2", "bash", '{"command": "sleep 1"}')]))
+        async with asyncio.timeout(10):
+            while not any(isinstance(event, ToolOutput) and "***" in event.text for event in events):
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.wait((running,))
+
+    asyncio.run(interrupted())
+    first, second = (event for event in events if isinstance(event, ToolFinished))
+    stands = "Interrupted before it finished; what it had done by then stands."
+    assert first.result.text() == f"{stands} The end of its output so far:\none\n***"
+    assert first.display == CommandDisplay(command, "one\n***")
+    assert (second.result.text(), second.display) == (stands, None)

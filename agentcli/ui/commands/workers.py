@@ -82,6 +82,8 @@ def _list(repl: Repl) -> None:
         return agents_lines(rows, workers, time.time(), width, painter)
 
     repl.draw(draw)
+    if workers:
+        repl.say([("dim", "/agents show NAME tells more; also: pause, resume, cancel, say, retry")], close=True)
 
 
 def _show(repl: Repl, worker: Worker) -> None:
