@@ -1,5 +1,5 @@
-"""Every fault and every oddity of the table, over every wire, through the whole program in text, stream-json and json: the exit code, the one
-line, how often the service was asked, what is kept of what was shown, and that no tool ever runs twice.
+"""Every fault and every oddity of the table, over every wire, through the whole program in text and stream-json: the exit code, the one line,
+how often the service was asked, what is kept of what was shown, and that no tool ever runs twice.
 
 All cases run side by side, for many of them wait, and what was seen of them is compared at once: a difference names its case.
 """
@@ -18,8 +18,6 @@ PATIENCE = 4
 """How much longer than a provider alone the program waits: other runs go on beside each."""
 TOOL_TURN = Answer("First a command.", calls=(Call("bash", {"command": "echo ran >> ran.txt"}, id="c1"),))
 DONE = Answer("Done.")
-
-
 SLOW_FIRST = sorted(LISTED, key=lambda name: not (LISTED[name][1].limits or LISTED[name][1].retry_after))
 
 
@@ -86,7 +84,8 @@ def test_in_stream_json_a_fault_is_the_one_result_and_nothing_shown_is_lost_and_
 def test_however_oddly_an_answer_comes_each_call_runs_once_and_the_run_ends_well(bench: Bench, wire: str, words: tuple[str, ...]) -> None:
     def seen(name: str) -> dict[str, Any]:
         odd = ODDITIES[name]
-        run = bench.run(f"{name} {words}", wire, *words, replies=(odd.sent(wire, Answer(odd.text, calls=odd.calls, stop=odd.stop)),), always=odd.sent(wire, DONE))
+        first = odd.sent(wire, Answer(odd.text, calls=odd.calls, stop=odd.stop))
+        run = bench.run(f"{name} {words}", wire, *words, replies=(first,), always=odd.sent(wire, DONE))
         out = run.ran.result["result"] if words else run.ran.out.rstrip("\n")
         return {"code": run.ran.code, "err": run.ran.err, "out": out, "asked": len(run.server.requests), "commands": sorted(run.commands)}
 

@@ -65,7 +65,7 @@ class Bench:
     def config(self, wire: str, limits: Mapping[str, float] | None = None) -> Path:
         """A provider `test` on this wire, its key in TEST_KEY and its address in TEST_URL. One file for the same limits, so that it is read once."""
         limits = limits or {}
-        path = self.base / f"{'-'.join([wire, *map(str, limits.values())])}.hcl"
+        path = self.base / f"{'-'.join([wire, *(f'{name}-{value}' for name, value in limits.items())])}.hcl"
         if not path.exists():
             unfinished = path.with_suffix(f".{id(limits)}")
             unfinished.write_text(_config(wire, {"retries": RETRIES, "retry_first_s": 0.01, **limits}))
