@@ -17,7 +17,7 @@ from agentcli.providers import answering
 from agentcli.providers.answering import Answering, failed, finish, shown
 from agentcli.providers.base import ModelRequest, StreamPart, TextPart, ThinkingPart, UsagePart
 from agentcli.providers.clients import Clients
-from agentcli.providers.failures import broke_off, from_object, not_this_wire
+from agentcli.providers.failures import broke_off, broken, from_object, not_this_wire
 from agentcli.providers.over_http import OverHttp
 from agentcli.providers.responses_request import to_wire, without_summary
 from agentcli.providers.sse import SSEvent
@@ -26,7 +26,9 @@ from agentcli.providers.translate import sealed
 UNVERIFIED = r"verified to generate reasoning summaries"
 """OpenAI refuses summaries of the reasoning to organisations that it has not verified, and nothing else."""
 INCOMPLETE: dict[str, StopReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
-ENDINGS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
+ENDINGS = {f"response.{status}": status for status in ("completed", "incomplete", "failed", "cancelled")} | {"response.done": "completed"}
+"""Events that end an answer, and what they say of it. The status in the response itself may say worse, not better."""
+UNDER_WAY = ("queued", "in_progress")
 
 
 # --- the wire's pieces ---
@@ -135,7 +137,7 @@ def from_wire(event: Event, state: ResponseState) -> list[StreamPart]:
         case "response.output_item.done" if event.item is not None:
             _done(place, event.item, state, parts)
         case ending if ending in ENDINGS and event.response is not None:
-            _ended(event.response, state, parts)
+            _ended(ENDINGS[ending], event.response, state, parts)
     return parts
 
 
@@ -212,25 +214,25 @@ def _reasoned(place: int, item: Item, state: ResponseState, parts: list[StreamPa
         state.last = -1
 
 
-def _ended(response: Response, state: ResponseState, parts: list[StreamPart]) -> None:
+def _ended(status: str, response: Response, state: ResponseState, parts: list[StreamPart]) -> None:
     state.serves(response.model, parts)
     if not state.said and not state.calls:  # no pieces came
         for place, item in enumerate(response.output or ()):
             _done(place, item, state, parts)
     if response.usage is not None:
         parts.append(UsagePart(_usage(response.usage)))
-    match response.status:
+    match said := status if response.status in (None, "completed", *UNDER_WAY) else response.status:
         case "failed":
             state.failure = from_object(state.source, response.error or "the response failed")
-        case "cancelled":
-            state.failure = broke_off(state.source, "cancelled")
         case "incomplete":
             reason = response.incomplete_details.reason if response.incomplete_details else None
             state.ended(reason or "incomplete", INCOMPLETE)
             state.stop = INCOMPLETE.get(reason or "", "length")
-        case _:
+        case "completed":
             full = state.most is not None and response.usage is not None and (response.usage.output_tokens or 0) >= state.most
             state.stop = "length" if full else "end"
+        case _:
+            state.failure = broke_off(state.source, said)
 
 
 def _usage(counts: Counts) -> Usage:
@@ -259,6 +261,8 @@ def decoded(event: SSEvent, state: ResponseState) -> Event:
     if found.output is None:
         raise not_this_wire(state.source, f"with JSON that is no response: {shown(event, state.source)}")
     whole = answering.decoded(_RESPONSE, event, state.source, "response")
+    if whole.status in UNDER_WAY:
+        raise broken(state.source)
     return Event("response.completed", response=whole)
 
 

@@ -146,9 +146,21 @@ def test_a_failed_response_is_the_error_it_names_and_what_it_used_counts(error: 
     assert (caught.type, caught.value.retry_after) == (kind, wait)
 
 
-def test_a_cancelled_response_is_broken_off() -> None:
-    with pytest.raises(StreamBroken, match="cancelled"):
-        parts(completed("cancelled"))
+@pytest.mark.parametrize("status", ["cancelled", "expired"])
+def test_a_cancelled_response_is_broken_off_and_so_is_one_of_a_status_that_nobody_knows(status: str) -> None:
+    with pytest.raises(StreamBroken, match=status):
+        parts({"type": "response.done", "response": {"status": status}})
+
+
+@pytest.mark.parametrize("status", [None, "in_progress", "completed"])
+def test_the_event_says_how_an_answer_ended_where_the_response_in_it_does_not(status: str | None) -> None:
+    def ended(how: str) -> dict[str, Any]:
+        return {"type": f"response.{how}", "response": {"status": status, "error": {"code": "server_error", "message": "oops"}}}
+
+    assert parts(ended("completed")) == parts(ended("done")) == [StopPart("end")]
+    assert parts(ended("incomplete"))[-1].reason == "length"
+    with pytest.raises(Unavailable, match="oops"):
+        parts(ended("failed"))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from support.faults import STRANGERS
 from support.server import Answer, Call, Captured, Plain, Server
 from support.wires import BY_NAME, NAMES, PATHS, captured, in_lines, interleaved
 
+from agentcli.protocol.errors import StreamBroken
 from agentcli.protocol.messages import AssistantMessage, Image, Message, StopReason, Text, Thinking, ToolCall, ToolMessage, ToolResult, UserMessage
 from agentcli.protocol.messages import user_text as user
 from agentcli.protocol.models import ModelSpec, Quirks, Usage
@@ -244,6 +245,13 @@ def test_a_whole_answer_where_a_stream_was_asked_for_is_taken(wire: str) -> None
     assert [part for part in whole.parts if isinstance(part, ServedPart | UsagePart | StopPart)] == [
         ServedPart("m1-0801"), UsagePart(Usage(7, 3)), StopPart("tool_calls"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wire", NAMES)
+def test_a_whole_answer_without_a_finish_reason_is_not_done(wire: str) -> None:
+    with Server(Answer("hello", finish=False).sent(whole=True)) as server:
+        found = ask(server.url, wire=wire)
+    assert isinstance(found.error, StreamBroken)
 
 
 def plain(message: AssistantMessage) -> list[Any]:
