@@ -31,6 +31,8 @@ class Row(Struct, frozen=True):
     variants: tuple[str, ...] = ()
     variant: str = ""
     off: str = ""
+    why_off: str = ""
+    """The same at more length, with what to do."""
 
     def matches(self, typed: str) -> bool:
         text = " ".join((*self.cells, self.words)).casefold()
@@ -51,6 +53,8 @@ class Picker(Struct):
     head: tuple[str, ...] = ()
     at: int = 0
     typed: str = ""
+    refused: str = ""
+    """Why what was just tried to pick cannot be."""
     answer: asyncio.Future[Picked | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     _variants: dict[str, str] = field(default_factory=dict)
     blocks_prompt: bool = True
@@ -73,7 +77,7 @@ class Picker(Struct):
 
     def press(self, key: str, text: str = "") -> None:
         """One key: its name, and its text where it has one."""
-        found = self.found
+        found, self.refused = self.found, ""
         match key:
             case "enter":
                 self._pick(found)
@@ -106,9 +110,12 @@ class Picker(Struct):
         self.typed, self.at = typed, 0
 
     def _pick(self, found: list[Row]) -> None:
-        if not found or found[self.at].off:
+        if not found:
             return
         row = found[self.at]
+        if row.off:
+            self.refused = f"{row.value} cannot be picked: {row.why_off or row.off}"
+            return
         self._end(Picked(row.value, self._variants.get(row.value, row.variant)))
 
     def _turn(self, found: list[Row], step: int) -> None:
@@ -192,6 +199,8 @@ class Picker(Struct):
         return "  ".join(padded(cell, size) for cell, size in zip(cells, widths, strict=False))
 
     def _foot(self, found: list[Row], first: int, room: int) -> Line:
+        if self.refused:
+            return [("warn", self.refused)]
         keys: Line = [("key", "Enter"), ("dim", " pick  "), ("key", "↑↓"), ("dim", " move  ")]
         if any(row.variants for row in found):
             keys += [("key", "←→"), ("dim", " effort  ")]

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MODES: tuple[PermissionMode, ...] = ("default", "accept-edits", "plan", "auto")
 """What Shift+Tab goes through."""
+LEAVING = ("exit", "quit", ":q")
+"""Sent alone they leave, as in a shell; with more words they are a message."""
 WORDS_OF_ANSWER = ("y", "yes", "n", "no")
 """Sent while a question is open, they answer it."""
 QUIT_WINDOW_S = 2.0
@@ -259,10 +261,12 @@ class Repl:
         said = self._taken(text)
         if not said:
             return None
+        if said in LEAVING:
+            return self.quit()
         if said.startswith("!") and said[1:].strip():
             return self.spawn(self._shell(said[1:].strip()))
-        if is_command(said):
-            return self.spawn(self._command(said))
+        if is_command(said) or said == "?":
+            return self.spawn(self._command("/help" if said == "?" else said))
         if said.casefold() in WORDS_OF_ANSWER and isinstance(self.overlay, Approval) and self.overlay.answered_by(said):
             return self.face.changed()
         if self.busy and self.state.since is not None:

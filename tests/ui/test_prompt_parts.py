@@ -155,6 +155,18 @@ def test_typing_searches_arrows_choose_and_enter_picks_with_the_effort() -> None
     assert on_loop(picked()) == Picked("acme/big", "high")
 
 
+def test_picking_a_row_that_is_off_says_why_until_the_next_key() -> None:
+    async def feet() -> list[str]:
+        picker = Picker("Models", (Row("x/y", ("x/y",), off="no key", why_off="set X_API_KEY."),))
+        feet = []
+        for key in ("enter", "up"):
+            picker.press(key)
+            feet.append(texts(picker.lines(80, 10))[-1])
+        return feet
+
+    assert on_loop(feet()) == ["x/y cannot be picked: set X_API_KEY.", "Enter pick  ↑↓ move  Esc close"]
+
+
 def test_a_row_without_its_key_is_not_picked_and_escape_picks_nothing() -> None:
     async def answers() -> tuple[bool, object]:
         one = picker()

@@ -345,6 +345,15 @@ def test_two_control_c_at_once_end_a_turn_with_workers_and_the_session(session: 
     assert [event["type"] for event in stored(own_home)].count("agent_finished") == 8
 
 
+@pytest.mark.parametrize("word", ["exit", "quit"])
+def test_a_word_that_leaves_a_shell_leaves_and_a_question_mark_helps(session: Open, word: str) -> None:
+    terminal = session([REST])
+    terminal.enter("?")
+    terminal.see("/help [COMMAND]", "Shift+Tab")
+    terminal.enter(word)
+    assert terminal.end() == 0
+
+
 def test_control_d_on_an_empty_line_quits_and_an_empty_session_leaves_no_file(session: Open, own_home: Path) -> None:
     terminal = session([REST])
     terminal.type(CTRL_D)

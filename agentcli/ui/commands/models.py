@@ -132,7 +132,7 @@ def _rows(repl: Repl) -> list[Row]:
         price = f"{row.cost.input:g}/{row.cost.output:g}" if row.cost else "?"
         key = {None: "-", True: "yes", False: ""}[row.key]
         off = "no key" if row.key is False else ""
-        rows.append(Row(row.id, (row.id, row.name, context, price, key), row.wire, row.effort, off=off))
+        rows.append(Row(row.id, (row.id, row.name, context, price, key), row.wire, row.effort, off=off, why_off=row.problem))
     return rows
 
 
