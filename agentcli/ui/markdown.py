@@ -17,6 +17,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from agentcli.protocol.text import cells
 from agentcli.ui.render import Painter, chopped
 
 CODE_THEME = "ansi_dark"
@@ -24,8 +25,10 @@ CODE_THEME = "ansi_dark"
 CODE_MARGIN = "  "
 MOST_COLOURED = 20_000
 """Characters of one piece of code beyond which it is not coloured: that takes a tenth of a second, in which nobody can type."""
-LEAST_COLUMN = 6
-"""Cells per column below which a table is not drawn but shown as it was written."""
+LONGEST_WORD = 24
+"""Cells of a word up to which a table's column is wide enough for it."""
+BETWEEN = 3
+"""Cells between two columns."""
 
 
 def markdown_lines(text: str, painter: Painter, width: int) -> list[str]:
@@ -111,23 +114,51 @@ class List(markdown.ListElement):
 
 
 class Grid(markdown.TableElement):
+    """Columns as wide as their longest words; where there is no room for that, each row as lines of names and values."""
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         header = self.header.row.cells if self.header and self.header.row else []
         rows = [row.cells for row in self.body.rows] if self.body else []
-        if options.max_width < LEAST_COLUMN * max(1, len(header)):
-            yield from _as_written(header, rows)
+        widths = _widths([[cell.content.plain for cell in row] for row in (header, *rows)], options.max_width)
+        if not widths:
+            yield from _records(header, rows)
             return
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, border_style="dim", header_style="bold")
-        for cell in header:
-            table.add_column(cell.content, overflow="fold", justify=cell.justify if cell.justify != "default" else "left")
-        for cells in rows:
-            table.add_row(*(cell.content for cell in cells))
+        for cell, width in zip(header, widths, strict=True):
+            table.add_column(cell.content, overflow="fold", width=width, justify=cell.justify if cell.justify != "default" else "left")
+        for row in rows:
+            table.add_row(*(cell.content for cell in row))
         yield table
 
 
-def _as_written(header: list[markdown.TableDataElement], rows: list[list[markdown.TableDataElement]]) -> Iterator[Text]:
-    for cells in [header, *rows]:
-        yield Text(" | ").join(cell.content for cell in cells)
+def _widths(rows: list[list[str]], room: int) -> list[int]:
+    """Cells of each column: at least its longest word, at most its longest text, what is left shared evenly. None where not all have room."""
+    columns = [[row[at] for row in rows if at < len(row)] for at in range(len(rows[0]))]
+    widths = [max(map(_longest_word, column)) for column in columns]
+    wanted = [max(1, *map(cells, column)) for column in columns]
+    spare = room - sum(widths) - BETWEEN * (len(widths) - 1)
+    if spare < 0:
+        return []
+    while spare and widths != wanted:
+        for at, most in enumerate(wanted):
+            if spare and widths[at] < most:
+                widths[at] += 1
+                spare -= 1
+    return widths
+
+
+def _longest_word(text: str) -> int:
+    return min(LONGEST_WORD, max((cells(word) for word in text.split()), default=1))
+
+
+def _records(header: list[markdown.TableDataElement], rows: list[list[markdown.TableDataElement]]) -> Iterator[Text]:
+    if not rows:
+        yield Text(" | ").join(cell.content for cell in header)
+    for number, row in enumerate(rows):
+        if number:
+            yield Text()
+        for name, value in zip(header, row, strict=False):
+            yield Text.assemble((f"{name.content.plain}: " if name.content.plain else "", "bold"), value.content)
 
 
 class Markdown(markdown.Markdown):

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
 from prompt_toolkit.layout.controls import UIContent, UIControl
 
+_DISPUTED = dict.fromkeys([0x200D, 0xFE0F, *range(0x1F3FB, 0x1F400)])
+"""Joiners, emoji selectors and skin tones: one terminal takes 👩‍💻 for two cells, another for four."""
 _STYLE = re.compile(r"(\x1b\[[\d;]*m)")
 
 
@@ -35,6 +37,11 @@ class Splitter:
             (piece,) = to_formatted_text(ANSI(f"{sequence}x"))[:1]
             known = self._styles[sequence] = piece[0]
         return known
+
+
+def undisputed(line: str) -> str:
+    """The line with the same width on every terminal: what is written again in parts must not depend on that. Finished lines stay whole."""
+    return line if line.isascii() else line.translate(_DISPUTED)
 
 
 class Rows(UIControl):

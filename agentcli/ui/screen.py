@@ -33,7 +33,7 @@ from agentcli.ui.inline import SYNC_BEGIN, SYNC_END, InlineApplication, inline_o
 from agentcli.ui.keys import bindings
 from agentcli.ui.lines import Line
 from agentcli.ui.look import look_of, reflows
-from agentcli.ui.pieces import Rows, Splitter
+from agentcli.ui.pieces import Rows, Splitter, undisputed
 from agentcli.ui.prompt import MARGIN, MENU_ROWS, MOST_LINES, Prompt
 from agentcli.ui.style import style
 
@@ -264,7 +264,7 @@ class InlineScreen:
         idle = self._drawing is None and not self.repl.busy
         lines = [] if idle else self.drawing.live(self.repl, self._clock(), columns - 1, room)
         self._stale, self._live_room = False, (columns, room)
-        self._live.rows = [self._splitter.pieces(line) for line in lines]
+        self._live.rows = [self._splitter.pieces(undisputed(line)) for line in lines]
 
     def _configure(self) -> None:
         """What the config says of the keys, once it is read."""

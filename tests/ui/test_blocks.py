@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -282,9 +283,34 @@ def test_code_is_coloured_where_the_language_is_known_and_left_alone_where_not()
     assert unknown == ["  import os"]
 
 
-def test_a_table_that_has_no_room_is_shown_as_it_was_written() -> None:
-    text = "| one | two | three | four | five | six | seven |\n|---|---|---|---|---|---|---|\n| 1 | 2 | 3 | 4 | 5 | 6 | 7 |"
-    assert markdown_lines(text, Painter("mono"), 40) == ["one | two | three | four | five | six |", "seven", "1 | 2 | 3 | 4 | 5 | 6 | 7"]
+def test_a_table_that_has_no_room_is_shown_as_names_and_values() -> None:
+    text = "| model | what it is good for | price |\n|---|---|---|\n| `a/tiny` | looking around, in extraordinarily many workers | 1 |\n| b/big | edits | 9 |"
+    assert markdown_lines(text, Painter("mono"), 24) == [
+        "model: a/tiny", "what it is good for:", "looking around, in", "extraordinarily many", "workers", "price: 1", "",
+        "model: b/big", "what it is good for:", "edits", "price: 9",
+    ]  # fmt: skip
+    assert markdown_lines(text, Painter("mono"), 40) == [
+        "model    what it is good for       price",
+        "────────────────────────────────────────",
+        "a/tiny   looking around, in        1",
+        "         extraordinarily many",
+        "         workers",
+        "b/big    edits                     9",
+    ]
+
+
+WORDS = st.text("ab日é-", min_size=1, max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.lists(WORDS, max_size=4).map(" ".join), min_size=3, max_size=3), min_size=2, max_size=4), st.integers(20, 120))
+def test_no_word_of_a_table_is_lost_at_any_width(rows: list[list[str]], width: int) -> None:
+    text = "\n".join([f"| {' | '.join(rows[0])} |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows[1:])])
+    lines = markdown_lines(text, Painter("mono"), width)
+    assert all(cells(line) <= width for line in lines)
+    shown = Counter(char for line in lines for char in line)
+    wanted = Counter(char for row in (rows if "─" in shown else rows[1:]) for cell in row for char in cell)
+    assert all(shown[char] >= count for char, count in wanted.items() if char != " ")
 
 
 def test_a_quote_and_a_rule() -> None:

@@ -12,7 +12,7 @@ from prompt_toolkit.layout.screen import Char, Screen
 from agentcli.sdk.terminal import Terminal
 from agentcli.ui.inline import compact, wrapped_position
 from agentcli.ui.look import reflows
-from agentcli.ui.pieces import Splitter
+from agentcli.ui.pieces import Splitter, undisputed
 
 RESET = "\x1b[0m"
 PIECES = st.one_of(
@@ -94,3 +94,7 @@ def test_a_coloured_line_becomes_one_piece_for_each_run() -> None:
         [("ansicyan bold", "> "), ("dim", "dim"), ("", " plain [b]")],
         [("", "nothing")],
     ]
+
+
+def test_what_is_drawn_again_in_parts_has_one_width_on_every_terminal() -> None:
+    assert undisputed("a 👩\u200d💻 👍\U0001f3fd ❤\ufe0f 模 é\u0301") == "a 👩💻 👍 ❤ 模 é\u0301"
