@@ -22,6 +22,10 @@ from agentcli.ui.repl import Repl
 from agentcli.ui.screen import InlineScreen
 
 
+MARK = b"\x1b[0;0;0;0m"
+"""A reset of styles as nothing else writes it."""
+
+
 class Taken:
     """What was written to the pty since the last call; with a time, also what comes within it: a pty hands over a little later."""
 
@@ -80,12 +84,11 @@ class Reading:
         self._thread.join()
 
     def so_far(self) -> bytes:
-        """What was written by now, once nothing more comes."""
-        before = b""
-        while len(before) < len(self.raw) or not before:
-            before = self.raw
-            time.sleep(0.03)
-        return before
+        """What was written by now: all that comes before a mark."""
+        os.write(sys.stdout.fileno(), MARK)
+        while MARK not in self.raw:
+            time.sleep(0.005)
+        return self.raw.partition(MARK)[0]
 
     def _read(self) -> None:
         while not self._over.is_set():
