@@ -21,7 +21,6 @@ from agentcli.ui.face import Start
 from agentcli.ui.repl import Repl
 from agentcli.ui.screen import InlineScreen
 
-
 MARK = b"\x1b[0;0;0;0m"
 """A reset of styles as nothing else writes it."""
 
