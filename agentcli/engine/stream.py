@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from agentcli.engine.control import ActiveModel
 from agentcli.protocol.errors import ProviderError
-from agentcli.protocol.events import AnyEvent, ArgumentsDelta, Failure, Replied, TextDelta, ThinkingDelta
+from agentcli.protocol.events import AnyEvent, ArgumentsDelta, Failure, Notice, Replied, TextDelta, ThinkingDelta
 from agentcli.protocol.messages import AssistantMessage, Message, StopReason, ToolCall
 from agentcli.protocol.models import ModelUse, Usage
-from agentcli.providers.base import CallPart, Merge, ModelRequest, StreamPart, TextPart, ThinkingPart
+from agentcli.providers.base import CallPart, Merge, ModelRequest, StopPart, StreamPart, TextPart, ThinkingPart
 
 Emit = Callable[[AnyEvent], None]
 
@@ -108,6 +108,9 @@ class Call:
                 self.emit(ThinkingDelta(text=text))
             case CallPart():
                 self._show_call(part)
+            case StopPart(note=note) if note:
+                who = self.active.ref.provider
+                self.emit(Notice(level="warning", text=f"{who} ended its answer with '{note}', which is not known here: it may not be whole."))
             case _:
                 pass
 

@@ -84,3 +84,11 @@ def test_what_only_one_wire_can_say_ends_the_run_as_it_should(bench: Bench) -> N
         return run.ran.code, run.ran.result["error"]["kind"], len(run.server.requests)
 
     assert side_by_side(seen, OWN) == {name: tuple(expected) for name, (_, _, *expected) in OWN.items()}
+
+
+@pytest.mark.parametrize("wire", [name for name in NAMES if name != "openai-responses"])
+def test_a_reason_to_end_that_nobody_knows_is_told_and_the_answer_is_given(bench: Bench, wire: str) -> None:
+    """The openai-responses wire has a field that says whether an answer is whole."""
+    run = bench.run("telepathy", wire, always=Answer("Done.", stop="telepathy"))
+    assert (run.ran.code, run.ran.out) == (0, "Done.\n")
+    assert run.ran.err == "warning: test ended its answer with 'telepathy', which is not known here: it may not be whole.\n"
