@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agentcli.engine.loop import Loop, Outcome
-from agentcli.engine.stream import failure_of
 from agentcli.protocol.commands import (
     Answer,
     Background,
@@ -24,7 +23,7 @@ from agentcli.protocol.commands import (
     Submit,
     UseModel,
 )
-from agentcli.protocol.errors import AgentError, Interrupted, SessionBusy, SessionClosed, StorageError, UsageError
+from agentcli.protocol.errors import AgentError, Interrupted, SessionClosed, UsageError
 from agentcli.protocol.events import ApprovalAsked, Compacted, Envelope, Notice, SessionStarted, UserSubmitted
 from agentcli.protocol.messages import Message, UserMessage
 from agentcli.protocol.tools import Tool
@@ -34,7 +33,9 @@ from agentcli.sdk.bus import Bus
 from agentcli.sdk.choices import Choosing
 from agentcli.sdk.orchestrator import AsyncAgentOrchestrator
 from agentcli.sdk.parts import MAIN, Parts
-from agentcli.sdk.result import AgentResult, error_of
+from agentcli.sdk.record import Record
+from agentcli.sdk.result import AgentResult
+from agentcli.sdk.runs import Runs
 from agentcli.sdk.schemas import as_schema, json_schema
 from agentcli.sdk.talk import Talking, as_message
 from agentcli.sdk.work import Delegating
@@ -62,20 +63,16 @@ class AsyncSession(Talking, Delegating, Choosing):
         self.tree = parts.orchestrator
         self._held = parts.node.held
         self._loop = Loop(parts.setup, parts.history)
-        self._task: asyncio.Task[Any] | None = None
         self._closed = False
         self._started = False
-        self._runs = 0
-        self._broken: StorageError | None = None
-        self._jobs: set[asyncio.Task[Any]] = set()
-        self._asking: set[asyncio.Task[None]] = set()
+        self._answers = 0
         self._preparing = asyncio.Lock()
         self.output_schema = parts.output_schema
         self.live = LiveTally()
         """Every agent's figures so far."""
         parts.bus.listen(self.live.feed)
-        if parts.file is not None:
-            parts.bus.listen(self._store)
+        self._record = Record(parts.file, parts.bus, self.stop)
+        self._runs = Runs(parts.node.held, self._record.sync)
         if parts.on_approval is not None:
             parts.bus.listen(self._approve)
 
@@ -103,26 +100,22 @@ class AsyncSession(Talking, Delegating, Choosing):
         """Begins a run; `landed` waits for its end. Raises SessionBusy, SessionClosed, StorageError; UsageError: message or schema is none."""
         said = as_message(message)
         as_schema(output_schema)
-        self._begin()
-        self._runs += 1
+        self._begin_call()
+        self._answers += 1
         self._loop.outcome = None
-        return self._alone(self._converse(said, output_schema))
+        return self._runs.begin_call(self._converse(said, output_schema), f"{self.id} run")
 
     async def landed(self, task: asyncio.Task[Outcome]) -> Outcome:
         """The outcome of a run. Raises AgentError: it ended before its loop could say how."""
         try:
             return await task
         except asyncio.CancelledError:
-            ending = self._ending(task)
-            if ending is None:
+            error = self._runs.ended_by(task)
+            if error is None:
                 raise
             if self._loop.outcome is None:
-                raise error_of(failure_of(ending)) from None
+                raise error from None
             return self._loop.outcome
-
-    def _over(self, _: object) -> None:
-        self._task = None
-        self._sync()
 
     async def work(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Runs workers for a program or a face, beside the conversation: nothing of it enters the session's history.
@@ -134,31 +127,12 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     def beside(self, job: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         """Begins such work; `settled` waits for its end. Raises SessionClosed, StorageError."""
-        self._begin(beside=True)
-        task = asyncio.create_task(self._beside(job))
-        self._jobs.add(task)
-        task.add_done_callback(self._job_over)
-        return task
+        self._begin()
+        return self._runs.begin_job(self._beside(job))
 
     async def settled(self, task: asyncio.Task[T]) -> T:
         """What such work gave. Raises AgentError."""
-        try:
-            return await task
-        except asyncio.CancelledError:
-            ending = self._ending(task)
-            if ending is None:
-                raise
-            raise error_of(failure_of(ending)) from None
-
-    def _ending(self, task: asyncio.Task[Any]) -> AgentError | None:
-        """Why a task of ours was cancelled; None where whoever waits for it is meant (a time limit around the call, say)."""
-        waiting = asyncio.current_task()
-        outside = waiting is not None and waiting.cancelling() > 0
-        return self._held.ending() if task.cancelled() and not outside else None
-
-    def _job_over(self, task: asyncio.Task[Any]) -> None:
-        self._jobs.discard(task)
-        self._sync()
+        return await self._runs.settled(task)
 
     async def compact(self, instructions: str = "") -> Compacted:
         """Makes the history shorter: the model sums up its older turns (with `instructions` in mind), the first request and the latest turns stay
@@ -168,8 +142,8 @@ class AsyncSession(Talking, Delegating, Choosing):
             SessionBusy, SessionClosed, StorageError: it could not begin. UsageError: there is nothing to compact.
             AgentError: the model could not be asked, or it was interrupted; the history is as it was.
         """
-        self._begin()
-        return await self.settled(self._alone(self._compacting(instructions)))
+        self._begin_call()
+        return await self.settled(self._runs.begin_call(self._compacting(instructions), f"{self.id} compaction"))
 
     def try_anew(self) -> None:
         """A person asks again: a provider that kept failing and is left alone for a while is tried at once."""
@@ -177,10 +151,7 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     async def cancel(self) -> None:
         """Ends what runs, the answer and all workers, and waits until it has; whoever waits for it gets Interrupted. Nothing where nothing runs."""
-        running = [task for task in (self._task, *self._jobs) if task is not None]
-        if running:
-            self.stop(Interrupted("cancelled by the program."))
-            await asyncio.wait(running)
+        await self._runs.end(Interrupted("cancelled by the program."))
 
     async def save(self) -> Path:
         """Makes sure that all so far survives a power cut; gives the session's file. (Events are written as they happen, also without this.)
@@ -189,13 +160,7 @@ class AsyncSession(Talking, Delegating, Choosing):
             UsageError: the session was opened with `save=False`. StorageError: the file cannot be written. SessionClosed: after close.
         """
         self.check_open()
-        file = self._parts.file
-        if file is None:
-            raise UsageError("the session was opened with save=False; nothing of it is kept.", hint="Open one with save=True.")
-        if self._broken is not None:
-            raise self._broken
-        file.sync()
-        return file.path
+        return self._record.save()
 
     def command(self, command: Command) -> None:
         """Acts on a running or idle session at once. `Submit` is not among these: it is `send`, `run` or `stream`.
@@ -237,7 +202,7 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     def tell(self, message: UserMessage) -> None:
         """Adds a message without a run: the model reads it with the next one; while a run is under way, at its next safe point."""
-        if self._task is not None:
+        if self._runs.conversing:
             self._held.inject(message)
             return
         self.start()
@@ -254,10 +219,7 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     def stop(self, error: AgentError) -> None:
         """Ends the run, if one is under way, for the given reason; its history stays valid."""
-        running = [task for task in (self._task, *self._jobs) if task is not None and not task.done()]
-        for task in running:
-            self._held.end(error)
-            task.cancel()
+        self._runs.stop(error)
 
     @property
     def history(self) -> tuple[Message, ...]:
@@ -278,7 +240,7 @@ class AsyncSession(Talking, Delegating, Choosing):
     @property
     def conversing(self) -> bool:
         """Whether a message is being answered, or the history compacted."""
-        return self._task is not None
+        return self._runs.conversing
 
     @property
     def closed(self) -> bool:
@@ -288,7 +250,7 @@ class AsyncSession(Talking, Delegating, Choosing):
     @property
     def busy(self) -> bool:
         """Whether anything runs: an answer, or workers beside it."""
-        return self._task is not None or bool(self._jobs)
+        return self._runs.busy
 
     def listen(self, listener: Callable[[Envelope], None]) -> Callable[[], None]:
         """Every envelope from now on, on the session's thread; the returned function ends it.
@@ -331,18 +293,10 @@ class AsyncSession(Talking, Delegating, Choosing):
         if self._closed:
             return
         self._closed = True
-        running = [task for task in (self._task, *self._jobs) if task is not None]
-        if running:
-            self.stop(Interrupted("the session was closed."))
-            await asyncio.wait(running)
+        await self._runs.end(Interrupted("the session was closed."))
         await self.tree.close()
-        asking = [task for task in self._asking if task is not asyncio.current_task()]
-        for task in asking:
-            task.cancel()
-        if asking:
-            await asyncio.wait(asking)
-        if self._parts.file is not None:
-            self._parts.file.close()
+        await self._runs.dismiss()
+        self._record.close()
         if self._on_closed is not None:
             self._on_closed(self)
 
@@ -358,27 +312,25 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     # --- inside ---
 
-    def _begin(self, *, beside: bool = False) -> None:
-        self._check_free(beside=beside)
+    def _begin_call(self) -> None:
+        self.check_open()
+        self._runs.check_free()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.check_open()
         self._parts.check_loop()
         self.start()
-        if self._broken is not None:
-            raise self._broken
+        self._record.check()
         if not self.busy:
             self._held.begin()
             self.kit.ledger.begin()
             self.tree.begin()
 
-    def _alone(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Does what must have the conversation to itself."""
-        task = self._task = asyncio.create_task(work, name=f"{self.id} run")
-        task.add_done_callback(self._over)
-        return task
-
     async def _converse(self, message: UserMessage, schema: OutputSchema | None) -> Outcome:
         await self._prepare()
         self._parts.setup.output_schema = json_schema(schema or self.output_schema)
-        return await self._loop.run(message, f"run-{self._runs}")
+        return await self._loop.run(message, f"run-{self._answers}")
 
     async def _compacting(self, instructions: str) -> Compacted:
         await self._prepare()
@@ -408,37 +360,7 @@ class AsyncSession(Talking, Delegating, Choosing):
         if self._closed:
             raise SessionClosed("the session is closed.", hint="Open another with agent.session(...).")
 
-    def _check_free(self, *, beside: bool) -> None:
-        self.check_open()
-        if self._task is not None and not beside:
-            raise SessionBusy("the session is already running a call.", hint="Wait for it, end it with cancel(), or open another session.")
-
-    def _store(self, envelope: Envelope) -> None:
-        file = self._parts.file
-        if file is None:
-            return
-        try:
-            file.append(envelope)
-        except StorageError as error:
-            # A conversation that cannot be kept is not silently gone on with: the run ends, once, for this reason.
-            self._broken = error
-            self.stop(error)
-
-    def _sync(self) -> None:
-        if self._parts.file is not None and self._broken is None:
-            try:
-                self._parts.file.sync()
-            except StorageError as error:
-                self._broken = error
-                self._parts.bus.publish(MAIN, Notice(level="error", text=error.line()))
-
     def _approve(self, envelope: Envelope) -> None:
         if isinstance(envelope.event, ApprovalAsked):
             assert self._parts.on_approval is not None and self.kit.approvals is not None
-            self.keep(decide(envelope.event, self._parts.on_approval, self.kit.approvals, self.stop))
-
-    def keep(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs something beside the run; closing the session ends it."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+            self._runs.accompany(decide(envelope.event, self._parts.on_approval, self.kit.approvals, self.stop))

@@ -111,7 +111,7 @@ def test_both_twins_have_the_same_verbs_with_the_same_parameters() -> None:
         (AgentOrchestrator, AsyncAgentOrchestrator, {"view"}),
         (
             Session, AsyncSession,
-            {"add_rule", "beside", "check_open", "command", "drive", "keep", "landed", "launch", "notice", "pin_model", "rename", "set_effort", "set_mode",
+            {"add_rule", "beside", "check_open", "command", "drive", "landed", "launch", "notice", "pin_model", "rename", "set_effort", "set_mode",
              "settled", "start", "stop", "take_back", "tell", "try_anew", "work"},
         ),
     ):  # fmt: skip
