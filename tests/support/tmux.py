@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -11,13 +12,14 @@ from pathlib import Path
 import pytest
 
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: nothing here wraps lines anew")
+NUMBERS = itertools.count(1)
 
 
 class Tmux:
     """One command in one window, on a server of its own."""
 
     def __init__(self, command: str, cwd: Path, columns: int, rows: int) -> None:
-        self._server = f"agentcli-test-{os.getpid()}"
+        self._server = f"agentcli-test-{os.getpid()}-{next(NUMBERS)}"  # an ended one may still be leaving
         self.run("-f", os.devnull, "new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(cwd), command)
 
     def __enter__(self) -> Tmux:
