@@ -1,25 +1,25 @@
 """Print mode: one sink for each output format. A sink is fed envelopes and finished once; it knows the protocol and what it is handed.
 
-A format more is a sink more. Nothing here runs an agent, and nothing here raises for a reader that went away.
+A format more is a sink more; those of JSON are in `printing_json`. Nothing here runs an agent, and nothing here raises for a reader that went away.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from agentcli.protocol.errors import StorageError
 from agentcli.protocol.events import CallStarted, Envelope, Failure, Replied, TextDelta
-from agentcli.protocol.jsonline import json_line
 from agentcli.protocol.text import Cleaner
 from agentcli.sdk.tally import MAIN, Ending, Tally
 from agentcli.ui.look import Look
 from agentcli.ui.output import LastMessage, Output
 from agentcli.ui.progress import Progress, Verbosity
-from agentcli.ui.result import Limits, result_of
-from agentcli.ui.stream_json import StreamJson, line_uuid
 from agentcli.ui.workers import Price
+
+if TYPE_CHECKING:
+    from agentcli.ui.result import Limits
 
 OutputFormat = Literal["text", "json", "stream-json"]
 
@@ -52,15 +52,15 @@ def make_sink(
     last = LastMessage(last_message) if last_message is not None else None
     tally = Tally()
     tally.session_id = session_id
-    match output_format:
-        case "text":
-            return TextSink(out, err, tally, verbosity, last, look)
-        case "json":
-            progress = Progress(err, tally, verbosity, steps=err.terminal, look=look)
-            return JsonSink(out, progress, tally, last, limits or no_limits)
-        case "stream-json":
-            progress = Progress(err, tally, verbosity, steps=err.terminal and not out.terminal, look=look)
-            return StreamJsonSink(out, progress, tally, last, limits or no_limits, include_partial=include_partial)
+    if output_format == "text":
+        return TextSink(out, err, tally, verbosity, last, look)
+    from agentcli.ui.printing_json import JsonSink, StreamJsonSink  # not on the way of who only wants the answer
+
+    streaming = output_format == "stream-json"
+    progress = Progress(err, tally, verbosity, steps=err.terminal and not (streaming and out.terminal), look=look)
+    if streaming:
+        return StreamJsonSink(out, progress, tally, last, limits or no_limits, include_partial=include_partial)
+    return JsonSink(out, progress, tally, last, limits or no_limits)
 
 
 class Sink(ABC):
@@ -186,36 +186,6 @@ class TextSink(Sink):
         text = answer_of(self.tally, ending)
         if text:
             self._out.text(text if text.endswith("\n") else f"{text}\n")
-
-
-class JsonSink(Sink):
-    """The result object, one line, in the end."""
-
-    def __init__(self, out: Output, progress: Progress, tally: Tally, last: LastMessage | None, limits: Limits) -> None:
-        super().__init__(out, progress, tally, last)
-        self._limits = limits
-
-    def _show(self, envelope: Envelope) -> None:
-        pass
-
-    def _print_end(self, ending: Ending) -> None:
-        tally = self.tally
-        uuid = line_uuid(tally.session_id, tally.seq, -1)
-        self._out.write(json_line(result_of(tally, ending, uuid, self._limits)) + b"\n")
-
-
-class StreamJsonSink(JsonSink):
-    """Every event as a line when it happens, the result object as the last. Where a person watches both streams, the lines say it all."""
-
-    def __init__(
-        self, out: Output, progress: Progress, tally: Tally, last: LastMessage | None, limits: Limits, *, include_partial: bool
-    ) -> None:
-        super().__init__(out, progress, tally, last, limits)
-        self._stream = StreamJson(tally, include_partial=include_partial)
-
-    def _show(self, envelope: Envelope) -> None:
-        for line in self._stream.lines(envelope):
-            self._out.write(json_line(line) + b"\n")
 
 
 def answer_of(tally: Tally, ending: Ending) -> str:
