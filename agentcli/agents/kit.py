@@ -65,6 +65,8 @@ class Kit(Struct):
     """Worker name (or role, or agent) to model: a person's word for this run."""
     price: Callable[[ModelSpec], Cost | None] = attrgetter("cost")
     """What a model costs, also where its declaration does not say; None where nobody knows."""
+    price_at_hand: Callable[[ModelSpec], bool] | None = None
+    """Whether `price` would answer at once."""
     context: Callable[[ModelSpec], int | None] = attrgetter("context")
     """Tokens that a model takes, likewise."""
     redact: Callable[[str], str] = str
@@ -80,7 +82,7 @@ class Kit(Struct):
 
     def ready(self, spec: ModelSpec, ref: ModelRef, use: ModelUse) -> ActiveModel:
         """As `activate`, for a choice that was made."""
-        return ActiveModel(spec, ref, use, self.connect(spec.provider), self.door(spec.provider), self.price)
+        return ActiveModel(spec, ref, use, self.connect(spec.provider), self.door(spec.provider), self.price, self.price_at_hand)
 
     def with_price(self, spec: ModelSpec) -> ModelSpec:
         """The model with what is known of its price filled in."""

@@ -86,10 +86,16 @@ class ActiveModel(Struct, frozen=True):
     """Shared by all that call the provider."""
     price: Callable[[ModelSpec], Cost | None] | None = None
     """Looks the price up where the model declares none; may take half a second at its first call. Safe to call from a thread."""
+    price_at_hand: Callable[[ModelSpec], bool] | None = None
+    """Whether `price` would answer at once."""
 
     def cost(self) -> Cost | None:
         """What a call costs now; None where it is unknown."""
         return self.price(self.spec) if self.price and self.spec.cost is None else self.spec.cost
+
+    def cost_at_hand(self) -> bool:
+        """Whether `cost` answers at once."""
+        return self.spec.cost is not None or self.price is None or (self.price_at_hand is not None and self.price_at_hand(self.spec))
 
 
 class Models(Protocol):

@@ -96,7 +96,7 @@ class Call:
 
     def _look_up_price(self) -> Awaitable[object] | None:
         """While the answer comes: it may take a while, once, and the request must not wait for it."""
-        if self.active.spec.cost is not None or self.active.price is None:
+        if self.active.cost_at_hand():
             return None
         return asyncio.get_running_loop().run_in_executor(None, self.active.cost)
 

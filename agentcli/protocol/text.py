@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
@@ -32,16 +33,6 @@ _HOLD = 80
 _CSI = r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}"
 _SUSPECT = re.compile(f"[{_CONTROLS}{_HIDDEN}{_JOINERS}{_MARKS}{_SURROGATES}]")
 _INVISIBLE = re.compile(f"[{_HIDDEN}{_JOINERS}]")
-_SPECIAL = re.compile(
-    rf"(?P<csi>{_CSI}[@-~])"
-    r"|(?P<return>\r+\n?)"
-    rf"|(?P<marks>[{_MARKS}]+)"
-    rf"|(?P<joiner>[{_JOINERS}])"
-    r"|(?P<pair>[\ud800-\udbff][\udc00-\udfff])"
-    rf"|(?P<surrogate>[{_SURROGATES}])"
-    rf"|(?P<control>[{_CONTROLS}])"
-    rf"|(?P<hidden>[{_HIDDEN}])"
-)
 _UNFINISHED = re.compile(rf"(?:\x1b|{_CSI}|[\ud800-\udbff])\Z")
 _LONE = re.compile(f"[{_SURROGATES}]")
 _BREAKS = re.compile(r"[\t\n]+")
@@ -57,6 +48,21 @@ _UNUSUAL = re.compile(r"[^\n\t -~]")
 _SPACES = re.compile(r"(?<=[^ \n]) {40,}")
 _EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){4,}")
 _PILE = re.compile(f"([{_MARKS}]{{{_MARK_LIMIT}}})([{_MARKS}]+)")
+
+
+@cache
+def _special() -> re.Pattern[str]:
+    """Made when the first suspect text comes: most programs never see one, and making it takes a while."""
+    return re.compile(
+        rf"(?P<csi>{_CSI}[@-~])"
+        r"|(?P<return>\r+\n?)"
+        rf"|(?P<marks>[{_MARKS}]+)"
+        rf"|(?P<joiner>[{_JOINERS}])"
+        r"|(?P<pair>[\ud800-\udbff][\udc00-\udfff])"
+        rf"|(?P<surrogate>[{_SURROGATES}])"
+        rf"|(?P<control>[{_CONTROLS}])"
+        rf"|(?P<hidden>[{_HIDDEN}])"
+    )
 
 
 def utf8(text: str) -> str:
@@ -112,7 +118,7 @@ class Cleaner:
         self._after_return = text.endswith("\r")
         out: list[str] = []
         at = 0
-        for match in _SPECIAL.finditer(text):
+        for match in _special().finditer(text):
             self._plain(text[at : match.start()], out)
             self._special(match, out)
             at = match.end()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,8 @@ class Prices:
         """What the service at an address asks for a model by its own id. Unknown for services that the package does not know."""
         if not url or is_own_machine(url):
             return UNKNOWN
-        where = urlsplit(url)
-        url = f"{where.scheme}://{where.hostname}{where.path}"  # what else an address holds may be secret
-        kept, name = self._today(), f"{url} {model}"
+        kept, url = self._today(), _bare(url)
+        name = f"{url} {model}"
         if name not in kept.models:
             found, lasts = look_up(model, url, datetime.datetime.now(datetime.UTC))
             if not lasts:
@@ -65,6 +65,10 @@ class Prices:
             kept.models[name] = found
             self._keep(kept)
         return kept.models[name]
+
+    def at_hand(self, model: str, url: str) -> bool:
+        """Whether `known` answers without a look-up."""
+        return not url or is_own_machine(url) or f"{_bare(url)} {model}" in self._today().models
 
     def _today(self) -> _Kept:
         stamp = f"{datetime.datetime.now(datetime.UTC).date()} {_stamp()}"
@@ -91,6 +95,12 @@ class Prices:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh.write_bytes(msgspec.json.encode(kept))
             fresh.replace(self._file)
+
+
+def _bare(url: str) -> str:
+    """An address without what may be secret in it."""
+    where = urlsplit(url)
+    return f"{where.scheme}://{where.hostname}{where.path}"
 
 
 def look_up(model: str, url: str, at: datetime.datetime) -> tuple[Known, bool]:
@@ -135,8 +145,9 @@ def _price(prices: ModelPrice, kind: str) -> Any:
     return getattr(prices, f"{kind}_mtok")
 
 
+@cache
 def _stamp() -> str:
-    """Changes when the package is upgraded; found without loading it."""
+    """Changes when the package is upgraded; found without loading it, once a process."""
     spec = find_spec(LIBRARY)
     if spec is None or spec.origin is None:
         return "none"

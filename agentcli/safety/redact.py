@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from agentcli.protocol.secrets import Secret
 
@@ -14,24 +15,31 @@ SHORTEST = 6
 NO_WORD = 20
 """Characters from which a value is no ordinary word; with a digit in it, half of them."""
 
-_HINT = re.compile(r"sk-|[ps]k_(?:live|test)|AKIA|ASIA|gh[pousr]_|github_pat_|xox|glpat-|AIza|hf_|npm_|pypi-|eyJ|earer|asic |PRIVATE KEY|(?i:api[-_]?key)|://")
-"""What a text must hold for one of the shapes to be there: one cheap look at most texts."""
-_SHAPES = re.compile(
-    r"(?P<whole>"
-    r"\bsk-(?:ant-|proj-|or-|svcacct-)?[A-Za-z0-9_-]{16,}"
-    r"|\b[prs]k_(?:live|test)_[A-Za-z0-9]{16,}"
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
-    r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}"
-    r"|\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\bglpat-[A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}"
-    r"|\bhf_[A-Za-z0-9]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r")"
-    r"|(?P<before>\b[Bb]earer\s+|\b[Bb]asic\s+)(?=[^\s\d=]{0,200}[\d=])[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?P<named>(?i:\bx-api-key|\bapi[-_]?key)[\"']?\s*[:=]\s*[\"']?)[A-Za-z0-9._~+/-]{12,}"
-    r"|(?P<login>://[^/\s:@]{1,64}:)[^/\s@]{3,}(?=@)",
-    re.DOTALL,
+_HINT = re.compile(
+    r"sk-|[ps]k_(?:live|test)|AKIA|ASIA|gh[pousr]_|github_pat_|xox|glpat-|AIza|hf_|npm_|pypi-|eyJ|earer|asic |PRIVATE KEY|(?i:api[-_]?key)|://"
 )
+"""What a text must hold for one of the shapes to be there: one cheap look at most texts."""
+
+
+@cache
+def _shapes() -> re.Pattern[str]:
+    """Made when the first text hints at one: making it takes as long as the rest of this module."""
+    return re.compile(
+        r"(?P<whole>"
+        r"\bsk-(?:ant-|proj-|or-|svcacct-)?[A-Za-z0-9_-]{16,}"
+        r"|\b[prs]k_(?:live|test)_[A-Za-z0-9]{16,}"
+        r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+        r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}"
+        r"|\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\bglpat-[A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}"
+        r"|\bhf_[A-Za-z0-9]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}"
+        r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
+        r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+        r")"
+        r"|(?P<before>\b[Bb]earer\s+|\b[Bb]asic\s+)(?=[^\s\d=]{0,200}[\d=])[A-Za-z0-9._~+/=-]{8,}"
+        r"|(?P<named>(?i:\bx-api-key|\bapi[-_]?key)[\"']?\s*[:=]\s*[\"']?)[A-Za-z0-9._~+/-]{12,}"
+        r"|(?P<login>://[^/\s:@]{1,64}:)[^/\s@]{3,}(?=@)",
+        re.DOTALL,
+    )
 
 
 class Redactor:
@@ -46,7 +54,7 @@ class Redactor:
         """`text` without the known values and without what looks like a key."""
         if self._known is not None:
             text = self._known.sub(STARS, text)
-        return _SHAPES.sub(_starred, text) if _HINT.search(text) else text
+        return _shapes().sub(_starred, text) if _HINT.search(text) else text
 
     def __repr__(self) -> str:
         return "Redactor()"

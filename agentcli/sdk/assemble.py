@@ -158,6 +158,7 @@ def _kit(agent: AsyncAgent, cwd: Path, options: Wanted, bus: Bus, pins: dict[str
         subagent_model=options.subagent_model or pins.pop("subagents", "") or own,
         pins={**pins, **options.workers},
         price=services.price,
+        price_at_hand=services.price_at_hand,
         context=services.context,
         redact=known_out(config.secrets(environment.PROVIDER_KEYS)),
     )

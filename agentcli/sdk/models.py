@@ -125,18 +125,29 @@ class Services:
         """USD per million tokens: as declared, else as known of the service at the provider's address; None where nobody knows."""
         return model.cost or self._known(model).cost
 
+    def price_at_hand(self, model: ModelSpec) -> bool:
+        """Whether `price` answers at once: the first look-up of a model loads a large package."""
+        where = None if model.cost else self._address(model)
+        return where is None or is_own_server(where) or self._prices.at_hand(model.sent_as or model.id, where.base_url)
+
     def context(self, model: ModelSpec) -> int | None:
         """Tokens that a model takes, likewise."""
         return model.context or self._known(model).context
 
     def _known(self, model: ModelSpec) -> Known:
-        try:
-            where = filled(self.spec(model.provider))
-        except (ConfigError, UnknownModel):
+        where = self._address(model)
+        if where is None:
             return UNKNOWN
         if is_own_server(where):
             return Known(FREE)
         return self._prices.known(model.sent_as or model.id, where.base_url)
+
+    def _address(self, model: ModelSpec) -> ProviderSpec | None:
+        """Where a model's provider is, None where that cannot be said."""
+        try:
+            return filled(self.spec(model.provider))
+        except (ConfigError, UnknownModel):
+            return None
 
     def is_remote(self, provider: str) -> bool:
         return self.spec(provider).remote

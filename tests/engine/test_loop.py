@@ -100,10 +100,14 @@ def test_a_price_that_must_be_looked_up_is_looked_up_while_the_answer_comes_and_
         return Cost(3.0, 4.0)
 
     spec = ModelSpec("demo", "unpriced", "scripted")
-    provider = ScriptedProvider(["Done."], "demo")
+    provider = ScriptedProvider(["Done.", "Done again."], "demo")
     made = stage(tmp_path, [], models=FixedModel(replace(active(provider, spec), price=price)))
     assert ask(made).cost_usd == pytest.approx((10 * 3.0 + 5 * 4.0) / 1e6)
     assert seen[0] == (True, False)
+    seen.clear()
+    made = stage(tmp_path, [], models=FixedModel(replace(active(provider, spec), price=price, price_at_hand=lambda _: True)))
+    assert ask(made).cost_usd == pytest.approx((10 * 3.0 + 5 * 4.0) / 1e6)
+    assert {in_main for _, in_main in seen} == {True}
 
 
 def test_each_call_of_an_answer_ends_once_and_results_come_in_order(tmp_path: Path) -> None:

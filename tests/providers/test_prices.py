@@ -36,6 +36,14 @@ def test_prices_are_looked_up_by_the_address_not_by_the_name() -> None:
     assert prices.known("no-such-model", OPENAI) == UNKNOWN
 
 
+def test_what_was_looked_up_is_at_hand_and_what_needs_no_look_up_always_is(tmp_path: Path) -> None:
+    prices = Prices(tmp_path)
+    assert not prices.at_hand("gpt-4o", OPENAI)
+    prices.known("gpt-4o", OPENAI)
+    assert prices.at_hand("gpt-4o", OPENAI) and Prices(tmp_path).at_hand("gpt-4o", OPENAI)
+    assert Prices(None).at_hand("gpt-4o", "http://127.0.0.1:8080/v1") and not Prices(None).at_hand("gpt-4o", OPENAI)
+
+
 def test_a_price_that_begins_on_a_day_does_so() -> None:
     google = "https://generativelanguage.googleapis.com/v1beta"
     before, _ = look_up("gemini-4-argon", google, NOON)
