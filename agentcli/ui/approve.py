@@ -122,7 +122,7 @@ class Approval(Struct):
     # --- keys ---
 
     def reads(self, letter: str) -> bool:
-        return self.reason is not None or letter.casefold() in ("sa" if self.saving else "ysna1")
+        return self.reason is not None or letter.casefold() in ("s" if self.saving else "ysna1")
 
     def hasty(self, letter: str) -> bool:
         return self.reason is None and letter.casefold() in "ysa1"
@@ -149,7 +149,7 @@ class Approval(Struct):
 
     def _press_saving(self, key: str, text: str) -> None:
         match key, text.casefold():
-            case ("enter", _) | ("text", "a"):
+            case "enter", _:
                 self._end("always")
             case "text", "s":
                 self._end("session")

@@ -328,10 +328,10 @@ def test_models_are_compared_from_within_a_session(session: Open, tmp_path: Path
     terminal = session(script, "--permission-mode", "accept-edits", rows=50, columns=120)
     subprocess.run(["git", "init", "-q"], cwd=tmp_path / "project", check=True)
     terminal.enter("/compare m1 m2 write b.txt")
-    terminal.see("✓ general-1", "✗ general-2", "demo/m1  ok ", "demo/m2  failed", "1 changed: git diff HEAD...", "bad key")
+    terminal.see("✓ general-1", "✗ general-2", "demo/m1  ok ", "demo/m2  failed", "changed b.txt (git diff HEAD...agentcli/general-1)", "bad key")
     assert not (tmp_path / "project/b.txt").exists()
     terminal.enter("/compare m1 nothing such")
-    terminal.see("compare takes two models or more.")
+    terminal.see("/compare takes two models or more; 'nothing' is none.")
 
 
 @pytest.mark.parametrize(("kind", "written"), [("bell", b"\a"), ("desktop", b"\x1b]9;agentcli is done\x1b\\\a"), ("off", b"")])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentcli.ui.lines import Line
     from agentcli.ui.repl import Repl
 
+LEAST = 2
 END = "--"
 """Parts models from a prompt that begins like one."""
 
@@ -34,14 +35,13 @@ async def compare(repl: Repl, rest: str) -> None:
     from agentcli.sdk.compare import compare_in
 
     models, prompt = split(rest.split(" "), _knows(repl))
+    if len(models) < LEAST:
+        wrong = f"; '{prompt.split()[0]}' is none" if prompt else ""
+        raise UsageError(f"/compare takes two models or more{wrong}.", hint="/compare A B what they shall do")
     prompt = prompt or _last_message(repl)
     if not prompt:
-        raise UsageError("/compare needs a prompt, for nothing was said yet.", hint=f"/compare {' '.join(models) or 'A B'} what they shall do")
-    try:
-        results = await compare_in(repl.session, prompt, models)
-    finally:
-        repl.face.changed()
-    _tell(repl, results)
+        raise UsageError("/compare needs a prompt, for nothing was said yet.", hint=f"/compare {' '.join(models)} what they shall do")
+    _tell(repl, await compare_in(repl.session, prompt, models))
 
 
 def split(words: Sequence[str], is_model: Callable[[str], bool]) -> tuple[list[str], str]:
@@ -80,5 +80,6 @@ def _tell(repl: Repl, results: Sequence[Compared]) -> None:
     lines: list[Line | str] = [*table(head, rows)]
     for one in results:
         lines += ["", [("title", one.model)], one.answer or one.error]
-        lines += [[("dim", f"{len(one.files)} changed: git diff HEAD...{one.branch}")]] if one.files else []
+        where = f" (git diff HEAD...{one.branch})" if one.branch else ""
+        lines += [[("dim", f"changed {', '.join(one.files)}{where}")]] if one.files else []
     repl.say(*lines)
