@@ -7,7 +7,6 @@ state machine with a clock: it never sleeps, retries or tells anybody. Whoever c
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -16,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from agentcli.protocol.errors import AuthenticationFailed, ProviderError, RateLimited, RequestRejected, Unavailable
+from agentcli.providers.failures import span
 
 
 class DoorPolicy(Struct, frozen=True):
@@ -47,7 +47,7 @@ class Shut(Struct, frozen=True):
     def error(self) -> ProviderError:
         """For a caller that will not wait so long."""
         cause = self.cause
-        name, why, wait = cause.provider or "the service", cause.message.rstrip("."), _span(self.wait_s)
+        name, why, wait = cause.provider or "the service", cause.message.rstrip("."), span(self.wait_s)
         if self.failing:
             when = f"next try in {wait}" if self.wait_s else "it is being tried again"
             hint = "Try again then, or use another model."
@@ -190,11 +190,3 @@ class Visit(Struct, eq=False):
     def gone(self) -> None:
         """It was cancelled."""
         self.door._gone(self)
-
-
-def _span(seconds: float) -> str:
-    """`9 s`, `12 min`, `3 hours`, `365 days`: the next whole one."""
-    for size, word, most in ((1, "s", 120), (60, "min", 120), (3600, "hours", 48)):
-        if seconds <= size * most:
-            return f"{math.ceil(seconds / size)} {word}"
-    return f"{math.ceil(seconds / 86_400)} days"

@@ -150,7 +150,7 @@ def _error(source: Source, status: int | None, said: Said, message: str, wait: f
     if spent:
         hint = "The account's quota or credit is used up: see the service's billing page, or use another model."
     elif too_long:
-        hint = f"It asks to wait {_span(wait or 0)}: use another model until then."
+        hint = f"It asks to wait {span(wait or 0)}: use another model until then."
     return kind(
         sentence(message),
         provider=source.provider,
@@ -298,9 +298,12 @@ def _bounded(seconds: float) -> float:
     return min(max(seconds, 0.0), 31_536_000.0)
 
 
-def _span(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+def span(seconds: float) -> str:
+    """`9 s`, `12 min`, `3 hours`, `365 days`: the next whole one."""
+    for size, word, most in ((1, "s", 120), (60, "min", 120), (3600, "hours", 48)):
+        if seconds <= size * most:
+            return f"{math.ceil(seconds / size)} {word}"
+    return f"{math.ceil(seconds / 86_400)} days"
 
 
 def sentence(text: str) -> str:

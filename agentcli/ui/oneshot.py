@@ -17,7 +17,6 @@ from agentcli.protocol.errors import AgentError, Interrupted, Terminated, UsageE
 from agentcli.protocol.events import Envelope, Failure
 from agentcli.sdk.agent import AsyncAgent, Origin
 from agentcli.sdk.schemas import check_schema
-from agentcli.sdk.served import ask_default
 from agentcli.sdk.session import AsyncSession
 from agentcli.sdk.terminal import terminal
 from agentcli.sdk.wanted import Wanted
@@ -125,7 +124,10 @@ async def _converse(shot: OneShot, sink: Sink, stop: Stop) -> None:
         options = dict(shot.options)
         if shot.json_schema:
             options["output_schema"] = read_schema(shot.json_schema)
-        await ask_default(agent.services, options)
+        if agent.services.undecided:
+            from agentcli.sdk.served import ask_default  # its own module: an ordinary run asks nobody
+
+            await ask_default(agent.services, options)
         session = opened_session(agent, shot.cwd, Wanted(**options))
         stop.session = session
         sink.look_up(price_in(session), limits_in(session))
