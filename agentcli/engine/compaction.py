@@ -193,21 +193,21 @@ class Compaction:
         return msgspec.structs.replace(plan, summary=f"{OPENING}{text}{REQUEST + request if request else ''}", older_chars=0)
 
     async def _summary(self, aside: Ask, older: Sequence[Message], room: int, instructions: str) -> str:
-        shares = (1.0, 0.5)
-        for share in shares:
-            make = partial(self._request, older, int(room * share), instructions)
-            try:
-                reply = await aside.once(make, "aside")
-            except Cut as cut:
-                raise asyncio.CancelledError from cut
-            except ContextOverflow:
-                if share == shares[-1]:
-                    raise
-                continue
-            if text := reply.message.text().strip():
-                return text if reply.message.stop != "length" else f"{text} … (the summary was cut here)"
+        """Told of less where the model finds it too long. Raises ContextOverflow: that did not help. ProviderError: no summary came."""
+        try:
+            reply = await self._sum_up(aside, older, room, instructions)
+        except ContextOverflow:
+            reply = await self._sum_up(aside, older, room // 2, instructions)
+        text = reply.message.text().strip()
+        if not text:
             raise ProviderError("the summary came back empty.", provider=reply.use.resolved.partition("/")[0])
-        raise AssertionError("unreachable")
+        return text if reply.message.stop != "length" else f"{text} … (the summary was cut here)"
+
+    async def _sum_up(self, aside: Ask, older: Sequence[Message], room: int, instructions: str) -> Reply:
+        try:
+            return await aside.once(partial(self._request, older, room, instructions), "aside")
+        except Cut as cut:
+            raise asyncio.CancelledError from cut
 
     def _request(self, older: Sequence[Message], room: int, instructions: str, active: ActiveModel) -> ModelRequest:
         """The request for a summary, for whichever model it goes to."""

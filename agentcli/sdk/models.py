@@ -116,11 +116,6 @@ class Services:
             self._doors[provider] = Door(self.spec(provider).max_concurrent, _policy(self.config.limits))
         return self._doors[provider]
 
-    def knock(self) -> None:
-        """A person asks again: providers that kept failing are tried at once."""
-        for door in self._doors.values():
-            door.knock()
-
     def price(self, model: ModelSpec) -> Cost | None:
         """USD per million tokens: as declared, else as known of the service at the provider's address; None where nobody knows."""
         return model.cost or self._known(model).cost
