@@ -7,6 +7,8 @@ breaks stay, headings stand left, code has the terminal's own colours and no pad
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -68,12 +70,18 @@ def _highlighted(code: str, lexer: str) -> Text:
     """The code with colours; as it is where no such language is known or there is too much of it."""
     if len(code) > MOST_COLOURED:
         return Text(code)
-    text = Syntax(code, lexer, theme=CODE_THEME).highlight(code)
+    text = _syntax(lexer).highlight(code)
     if text.plain.rstrip("\n") != code:
         return Text(code)
     text.rstrip()
     text.no_wrap = True
     return text
+
+
+@cache
+def _syntax(lexer: str) -> Syntax:
+    """The highlighter of a language, looked up once."""
+    return Syntax("", Syntax("", lexer).lexer or lexer, theme=CODE_THEME)
 
 
 class Heading(markdown.Heading):
@@ -176,10 +184,20 @@ class Markdown(markdown.Markdown):
     }  # fmt: skip
 
     def __init__(self, text: str) -> None:
-        super().__init__("", hyperlinks=False)
-        parser = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
+        vars(self).update(_settings())
         self.markup = text
-        self.parsed = list(_plain_links(parser.parse(text)))
+        self.parsed = list(_plain_links(_parser().parse(text)))
+
+
+@cache
+def _settings() -> dict[str, Any]:
+    """What rich keeps of its own arguments. Taken once: its constructor makes a parser each time, which takes longer than most blocks."""
+    return vars(markdown.Markdown("", hyperlinks=False))
+
+
+@cache
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
 
 
 def _plain_links(tokens: Iterable[Token]) -> Iterator[Token]:

@@ -37,6 +37,7 @@ class Painter:
         self._system = ColorSystem.STANDARD if look == "colour" else None
         self._theme = Theme(MARKDOWN)
         self._rows: dict[tuple[object, ...], str] = {}
+        self._consoles: dict[int, Console] = {}
 
     def lines(self, renderable: RenderableType, width: int) -> list[str]:
         """Whatever rich can render, as lines of at most `width` cells."""
@@ -72,9 +73,15 @@ class Painter:
         return out or [self._ansi(prefix.render(console, end=""))]
 
     def _console(self, width: int) -> Console:
+        console = self._consoles.get(width)
+        if console is None:
+            console = self._consoles[width] = self._new_console(max(1, width))
+        return console
+
+    def _new_console(self, width: int) -> Console:
         return Console(
             file=io.StringIO(),
-            width=max(1, width),
+            width=width,
             height=25,
             force_terminal=True,
             color_system="standard" if self.look == "colour" else None,
