@@ -36,6 +36,8 @@ LONGEST_NAME = 28
 LONGEST_MODEL = 48
 LONGEST_DOING = 48
 LEAST_STATE = 7
+MOST_TASK = 400
+"""Characters of a prompt that are looked at for its first line."""
 
 
 class Layout(Struct, frozen=True):
@@ -256,7 +258,7 @@ def _doing(worker: WorkerFacts) -> str:
 
 def _task(worker: WorkerFacts) -> str:
     """What it was given to do: the start of its prompt."""
-    return next((line for line in worker.prompt.splitlines() if line.strip()), worker.label)
+    return next((line for line in worker.prompt[:MOST_TASK].splitlines() if line.strip()), worker.label)
 
 
 def _numbers(turns: int, usage: Usage, cost: float | None, elapsed: float | None, layout: Layout) -> tuple[str, ...]:

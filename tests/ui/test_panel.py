@@ -140,6 +140,7 @@ def workers(draw: st.DrawFn) -> WorkerFacts:
         label=draw(NAMES),
         model=model,
         doing=draw(st.sampled_from(["", "bash " + "long " * 30, "日本" * 40, "a\nb\x07"])),
+        prompt=draw(st.sampled_from(["", "Read the file a.py", "Read the file 日本.py and say", "\n \x1b[31mRead the " + "x" * 500])),
         usage=used,
         turns=draw(st.integers(0, 400)),
         cost_usd=draw(st.sampled_from([None, 0.0, 0.00001, 0.004, 123.45])),
