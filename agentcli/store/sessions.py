@@ -284,10 +284,17 @@ def title_of(head: Sequence[Envelope]) -> str:
 
 
 def model_of(envelopes: Sequence[Envelope]) -> str:
+    """The model that is next asked: an answer that was under way when it was switched is of the old one."""
+    answered = ""
     for envelope in reversed(envelopes):
-        if isinstance(envelope.event, SessionStarted | ModelChanged | CallStarted | Replied):
-            return envelope.event.model.resolved
-    return ""
+        match envelope.event:
+            case ModelChanged(model=model) | CallStarted(model=model):
+                return model.resolved
+            case Replied(model=model):
+                answered = answered or model.resolved
+            case SessionStarted(model=model):
+                return answered or model.resolved
+    return answered
 
 
 def parse(line: bytes) -> Envelope | str | None:

@@ -103,6 +103,11 @@ def test_a_list_tells_first_words_model_time_and_turns_the_latest_first(tmp_path
     assert [info.id for info in list_sessions(tmp_path)] == ["new", "elsewhere", "old"]
 
 
+def test_a_switch_in_the_middle_of_an_answer_is_what_a_list_tells(tmp_path: Path) -> None:
+    saved(tmp_path, "a", submitted("hello"), ModelChanged(model=SMALL), answered("said by the old one"))
+    assert [info.model for info in list_sessions(tmp_path)] == [SMALL.resolved]
+
+
 def test_a_given_title_wins_and_a_long_one_is_cut(tmp_path: Path) -> None:
     saved(tmp_path, "a", submitted("x" * 300), at=1.0)
     saved(tmp_path, "b", submitted("first words"), started(cwd=str(APP), title="The parser"), at=2.0)
@@ -199,7 +204,7 @@ def test_a_fork_begins_with_the_same_events_under_its_own_id_and_leaves_the_firs
 def test_removing_a_session_deletes_its_file_unless_it_is_open(tmp_path: Path) -> None:
     path = saved(tmp_path, "s-1")
     with SessionFile.open(path):
-        with pytest.raises(SessionError, match="open in another process"):
+        with pytest.raises(SessionError, match="open already, here or in another process"):
             remove(path)
         assert path.exists()
     remove(path)
