@@ -52,16 +52,22 @@ def at_terminal() -> bool:
 
 def _guarded(words: list[str]) -> int:
     """The last line of defence: one line and an exit code, never a traceback (but with --verbose)."""
-    from agentcli.protocol.errors import AgentError, Interrupted
+    from agentcli.protocol.errors import AgentError, Interrupted, Terminated
     from agentcli.system.environment import start_lean
 
     start_lean()
+    if _output_format(words):
+        import signal
+
+        signal.signal(signal.SIGTERM, _end)
     try:
         return _dispatch(words)
     except AgentError as error:
         return _refused(error, words)
     except KeyboardInterrupt:
         return _refused(Interrupted("interrupted."), words)
+    except _Ended:
+        return _refused(Terminated("terminated by a signal."), words)
     except BrokenPipeError:
         return 0
     except Exception as error:
@@ -70,6 +76,14 @@ def _guarded(words: list[str]) -> int:
         if not getattr(error, "__notes__", ()):
             _say(f"error: internal: {type(error).__name__}: {error}. Run again with --verbose and report it.")
         return 1
+
+
+class _Ended(BaseException):
+    """SIGTERM before the run is there to answer it, as `KeyboardInterrupt` is for Ctrl-C."""
+
+
+def _end(*_: object) -> None:
+    raise _Ended
 
 
 def _dispatch(words: list[str]) -> int:

@@ -100,7 +100,7 @@ class Calls(Struct):
             return _failed(HALF)
         try:
             raw = msgspec.json.decode(call.arguments or "{}")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             wrong = f"The arguments of {call.name} are not valid JSON ({error}). Nothing was done; send the call again."
             return _failed(HALF if may_be_half else wrong)
         try:

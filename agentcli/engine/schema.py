@@ -16,6 +16,8 @@ def flaw(schema: dict[str, object]) -> str:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         return error.message
+    except RecursionError:
+        return "it is nested too deeply"
     return ""
 
 
@@ -31,9 +33,18 @@ def fit(text: str, schema: dict[str, object]) -> tuple[object, str]:
         value: object = msgspec.json.decode(_bare(text))
     except msgspec.DecodeError as error:
         return None, f"it is no JSON ({error})"
+    except RecursionError:
+        return None, "it is nested too deeply"
     from jsonschema import Draft202012Validator
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
-    wrong = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
+    try:
+        wrong = next(iter(Draft202012Validator(schema, registry=Registry()).iter_errors(value)), None)
+    except RecursionError:
+        return None, "it is nested too deeply, or the schema refers to itself without end"
+    except Unresolvable as error:
+        return None, f"the schema refers to {error.ref}, and nothing is fetched: write it under $defs"
     if wrong is None:
         return value, ""
     place = "/".join(map(str, wrong.absolute_path))

@@ -83,7 +83,7 @@ def read_step(message: AssistantMessage, call_id: str, request: ModelRequest) ->
     """
     try:
         step = msgspec.json.decode(message.text(), type=dict[str, object])
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except (msgspec.MsgspecError, RecursionError):
         return None
     name = step.pop("tool", None)
     offered = {tool.name for tool in request.tools}
@@ -150,7 +150,7 @@ def _same(left: ToolCall, right: ToolCall) -> bool:
 def _arguments(call: ToolCall) -> dict[str, object]:
     try:
         return msgspec.json.decode(call.arguments, type=dict[str, object])
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except (msgspec.MsgspecError, RecursionError):
         return {}
 
 

@@ -20,6 +20,7 @@ from agentcli.safety.paths import inside
 from agentcli.safety.patterns import Match, Place, Rule, Side, parse_rules
 from agentcli.safety.policy import Policy, Verdict
 from agentcli.safety.programs import INTERPRETERS, PRINTERS, SAFE_COMMANDS, use_of
+from agentcli.safety.repositories import runs_programs
 from agentcli.safety.scene import Scene
 from agentcli.safety.shell import analyse
 from agentcli.safety.use import Use, dangerous_variable, harmless_variable
@@ -29,6 +30,8 @@ from agentcli.safety.wrappers import PRIVILEGED
 
 _MOST_LOOKED_AT = 5_000
 """Files of a folder that is read whole, looked at for one that a rule denies. 5,000 cost about 10 ms."""
+_LISTING = (PRINTERS - {"[["}) | {"printf"}
+"""Commands of which a pattern prints the names in a folder, and nothing else looks at them."""
 _PARTS = 2
 _LED_BY_PARTS = frozenset((
     "git", "npm", "pnpm", "yarn", "bun", "cargo", "go", "uv", "pip", "pip3", "poetry", "docker", "kubectl", "gh", "make", "just", "bundle",
@@ -184,6 +187,12 @@ class _Judge:
             yield Verdict("ask", "it deletes the whole workspace, or a folder that holds it.", "", BYPASS)
         for one in use.reads:
             yield from self.file(one, simple, "read", covered=True)
+        if program_name(simple.words[0]) in _LISTING:
+            for one in simple.words[1:]:
+                if one.glob and "/" in one.start:
+                    yield from self.file(word(one.start.rpartition("/")[0] or "/"), simple, "read", covered=True)
+        if use.follows:
+            yield from self.linked(simple, use)
         for one in use.writes:
             yield from self.file(one, simple, "change", covered=True)
         if by_mode == "auto" and not use.files:
@@ -218,7 +227,7 @@ class _Judge:
     def by_mode(self, simple: Simple, use: Use) -> str:
         """Why the mode lets it run without asking; "" where it does not."""
         name = program_name(simple.words[0])
-        if name in self.safe_commands and use.safe and not self.strange_repository(name, simple):
+        if name in self.safe_commands and use.safe and not self.strange_repository(name, simple) and not self.other_programs(name, simple):
             return "safe"
         if self.policy.mode == "accept-edits" and name == "mkdir" and not use.runs:
             return "accept-edits"
@@ -231,10 +240,17 @@ class _Judge:
         folders = self.scene.places(word("."), simple) or (Place(Path(), Path()),)
         return name == "git" and not all(where.real in self.policy.roots for where in folders)
 
+    def other_programs(self, name: str, simple: Simple) -> str:
+        """Why git would run programs of the repository's choice."""
+        folders = (self.scene.places(word("."), simple) or ()) if name == "git" else ()
+        found = next(filter(None, (runs_programs(where.real) for where in folders)), "")
+        return f"git may run a program here, as {found}" if found else ""
+
     def asked(self, simple: Simple, use: Use) -> Verdict:
         shown = _shown(simple)
         rule = _always(simple, use)
         why = use.danger or use.runs or ("it uses the network" if use.network else "")
+        why = why or (self.other_programs(program_name(simple.words[0]), simple) if use.safe else "")
         if self.policy.mode == "plan":
             return Verdict("ask", f"plan mode changes nothing, and it is not known that {shown} only reads.", "", "--permission-mode default")
         reason = f"{shown} is asked: {why}." if why else f"no rule allows {shown}."
@@ -258,6 +274,26 @@ class _Judge:
             return
         for where in places:
             yield judge_path(self.policy, self.tool, where, kind, covered=covered)
+
+    def linked(self, simple: Simple, use: Use) -> Iterator[Verdict]:
+        """What a command that goes through links reads by those below its folders, and below the folders that they lead to."""
+        places = [where for one in use.reads or (word("."),) for where in self.scene.places(one, simple) or ()]
+        pending, seen, left = [where.real for where in places], set[Path](), _MOST_LOOKED_AT
+        while pending:
+            top = pending.pop()
+            if inside(top, seen):
+                continue
+            seen.add(top)
+            for folder, folders, files in os.walk(top):
+                left -= len(files) + 1
+                if left < 0:
+                    yield Verdict("ask", "which files it reads through links is known only when it runs.", "", BYPASS)
+                    return
+                for path in (Path(folder, name) for name in (*folders, *files)):
+                    if path.is_symlink():
+                        where = Place(path, path.resolve())
+                        yield judge_path(self.policy, self.tool, where, "read", covered=True)
+                        pending += [where.real] if inside(where.real, self.policy.roots) else []
 
     def removes_root(self, simple: Simple, use: Use) -> bool:
         if not use.removes:

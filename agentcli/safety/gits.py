@@ -46,7 +46,7 @@ _LIST_OPTIONS = {
 }  # fmt: skip
 _LISTS = {"branch": ("-l", "--list", "--contains", "--merged", "--no-merged"), "tag": ("-l", "--list", "--contains", "--points-at")}
 _READING_PARTS = {
-    "stash": ("list", "show"), "reflog": ("show",), "worktree": ("list",), "remote": ("-v", "--verbose", "get-url"),
+    "stash": ("list", "show"), "reflog": ("show",), "worktree": ("list",), "remote": ("get-url",),
     "submodule": ("status",), "bisect": ("log",), "notes": ("list", "show"),
 }  # fmt: skip
 _MESSAGE = re.compile(r"-[aqsv]*m|--message")
@@ -104,7 +104,7 @@ def git_use(words: Sequence[Word]) -> Use:
         return Use(runs="which command of git it runs is known only then", danger="an unknown git command")
     reads = _paths(call) if _only_reads(call) else (word(call.folder),) if call.folder else ()
     runs = _runs(call)
-    network = call.name in _NETWORK or (call.name == "remote" and bool(call.args) and known(call.args[0]) in ("update", "show", "prune"))
+    network = call.name in _NETWORK or (call.name == "remote" and _part(call) in ("update", "show", "prune"))
     safe = _only_reads(call) and not runs and not call.folder
     return Use(
         safe=safe,
@@ -171,12 +171,17 @@ def _call(words: Sequence[Word]) -> _Call:
 
 
 def _only_reads(call: _Call) -> bool:
-    first = known(call.args[0]) if call.args else ""
-    if call.name in _READS or (call.name in _READS_ALONE and not call.args):
+    if call.name in _READS or (call.name in _READS_ALONE and _part(call) == ""):
         return True
     if call.name in _LIST_OPTIONS:
         return _only_lists(call)
-    return first in _READING_PARTS.get(call.name, ())
+    return _part(call) in _READING_PARTS.get(call.name, ())
+
+
+def _part(call: _Call) -> str | None:
+    """The word behind the command, as in `git stash list`; "" where there is none. The `-v` of `git remote` says nothing."""
+    says = [one for one in call.args if call.name != "remote" or known(one) not in ("-v", "--verbose")]
+    return known(says[0]) if says else ""
 
 
 def _looks_up(call: _Call) -> bool:

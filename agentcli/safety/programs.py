@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -21,7 +22,7 @@ from agentcli.safety.use import (
     operands,
     option_paths,
 )
-from agentcli.safety.words import Word, program_name, word
+from agentcli.safety.words import UNKNOWN, Word, program_name, word
 from agentcli.safety.wrappers import OTHER_SHELLS, PRIVILEGED, SHELLS
 
 
@@ -49,15 +50,22 @@ _READERS = {
     "xxd": _Reader("r", ("-revert",), 1),
     "rg": _Reader("z", ("--pre", "--hostname-bin", "--search-zip", "--files-with-pre")),
 }  # fmt: skip
+_FOLLOWING: dict[str, tuple[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("grep", "egrep", "fgrep"), ("R", ("--dereference-recursive",))),
+    "rg": ("L", ("--follow",)),
+    "du": ("L", ("--dereference",)),
+    "tree": ("l", ()),
+}
 PRINTERS = frozenset((
     "echo", "true", "false", ":", "test", "[", "[[", "exit", "return", "break", "continue", "shift", "pwd", "whoami", "uname", "nproc",
     "seq", "basename", "dirname", "sleep", "which", "type", "tr", "wait", "command", "exec",
 ))  # fmt: skip
-"""Print or decide, and open no file that their words name."""
+"""Print or decide, and open no file that their words name; patterns among these still list the files of a folder."""
 _VERSIONED = frozenset((
-    "python", "python3", "node", "npm", "npx", "yarn", "pnpm", "git", "cargo", "rustc", "go", "uv", "pip", "pip3", "ruby", "java", "gcc",
+    "python", "python3", "node", "npm", "npx", "git", "uv", "pip", "pip3", "ruby", "java", "gcc",
     "g++", "clang", "make", "cmake", "docker", "rg", "bash", "deno", "bun", "php", "perl", "tsc", "pytest", "ruff", "mypy",
 ))  # fmt: skip
+"""Print their version and do nothing else. Yarn, pnpm, Rust's and Go's run, or fetch, the version that a file of the project names."""
 _CHANGERS = frozenset((
     "touch", "mkdir", "rmdir", "rm", "unlink", "shred", "truncate", "mkfifo", "mknod", "tee", "chmod", "chown", "chgrp", "cp", "mv", "ln",
     "install", "dd",
@@ -94,6 +102,9 @@ _DANGERS = frozenset((
     "sysctl", "history", "alias", "enable", "hash", "shopt", "chattr", "setfacl", "security", "osascript", "defaults",
     "xdg-open", "open", "kill", "env", "printenv", "complete", "bind", "ulimit", "umask",
 ))  # fmt: skip
+_EVALUATES = frozenset(("let", "compgen", "fc"))
+_SENT_TEXT = re.compile(r"-|/dev/(?:stdin|fd/\d+)")
+"""In place of a script's name: what the program is sent."""
 _SENT = re.compile(r"(?:[\w.-]*=?@)?((?:/|~|\.\.(?:/|$)).*)", re.DOTALL)
 """A file elsewhere, as programs of the network take it: `/etc/passwd`, `@/etc/passwd`, `f=@../x`."""
 INTERPRETERS = SHELLS | OTHER_SHELLS | {
@@ -121,6 +132,7 @@ _RUNNING_OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ag": ("", ("--pager",)), "bat": ("", ("--pager",)), "delta": ("", ("--pager",)),
     "jq": ("fL", ("--from-file",)),
     "make": ("fE", ("--file", "--makefile", "--eval")),
+    "mapfile": ("C", ()), "readarray": ("C", ()),
     "docker": ("", ("--privileged", "--mount", "--volume", "--device", "--pid", "--cap-add")),
 }  # fmt: skip
 """Options with which a program runs another one, or writes or loads what a rule for its first words does not speak of."""
@@ -148,7 +160,7 @@ def use_of(words: Sequence[Word], *, piped: bool = False) -> Use:
         return special(words)
     if name in PRINTERS:
         asks_names = name == "test" and any(known(one) in ("-v", "-R") for one in args)
-        return Use(safe=not asks_names, files=True)
+        return Use(safe=not asks_names, files=True, danger="a test of a name can run commands" if asks_names else "")
     return _other(name, args, piped=piped)
 
 
@@ -165,6 +177,7 @@ def _read(name: str, args: Sequence[Word], reader: _Reader) -> Use:
         reads=(*named, *option_paths(args)),
         writes=writes,
         deep=_depth(name, args),
+        follows=_follows(name, args),
         runs=f"an option of {name} may run another program or write a file" if odd else "",
     )
 
@@ -195,6 +208,16 @@ def _depth(name: str, args: Sequence[Word]) -> Depth:
     if name in ("grep", "egrep", "fgrep", "diff"):
         return "all" if has_option(args, "rRd", ("--recursive", "--dereference-recursive", "--directories")) else ""
     return ""
+
+
+def _follows(name: str, args: Sequence[Word]) -> bool:
+    """Whether it goes through links that it meets below a folder."""
+    if name == "diff":
+        return has_option(args, "r", ("--recursive",)) and not any(known(one) == "--no-dereference" for one in args)
+    if name == "ls":
+        return has_option(args, "R", ("--recursive",)) and has_option(args, "L", ("--dereference",))
+    shorts, longs = _FOLLOWING.get(name, ("", ()))
+    return has_option(args, shorts, longs)
 
 
 def _change(name: str, args: Sequence[Word]) -> Use:
@@ -234,7 +257,8 @@ def _other(name: str, args: tuple[Word, ...], *, piped: bool) -> Use:
     shorts, longs = _RUNNING_OPTIONS.get(name, ("", ()))
     odd = has_option(args, shorts, longs)
     local = _LOCAL_PARTS.get(name)
-    reads_stdin = piped and name in INTERPRETERS and not [one for one in operands(args) if known(one) != "-"]
+    files = [one for one in operands(args) if not _SENT_TEXT.fullmatch(known(one) or "")]
+    reads_stdin = not files and (name in SHELLS or (piped and name in INTERPRETERS))
     danger = ""
     if name in PRIVILEGED:
         danger = f"{name} runs it with other privileges"
@@ -242,6 +266,8 @@ def _other(name: str, args: tuple[Word, ...], *, piped: bool) -> Use:
         danger = f"{name} reaches beyond the workspace"
     elif reads_stdin:
         danger = f"{name} runs whatever it is sent"
+    elif name in _EVALUATES:
+        danger = f"{name} can run commands that are hidden in its words"
     elif odd:
         danger = f"an option of {name} may run or write something else"
     deep: Depth = "all" if name in ("tar", "zip", "rsync", "scp", "7z", "cpio") else ""
@@ -267,7 +293,7 @@ def _changes_state(name: str, args: Sequence[Word]) -> bool:
 
 
 def _cd(words: Sequence[Word]) -> Use:
-    named = operands(words[1:])
+    named = tuple(UNKNOWN if one.text == "-" else one for one in operands(words[1:]))
     return Use(safe=True, files=True, reads=named or (word("~"),))
 
 
@@ -276,7 +302,9 @@ def _sets(words: Sequence[Word]) -> Use:
     names = [(one.text if one.text is not None else one.start).partition("=")[0] for one in words[1:]]
     told = all(one.text is not None or "=" in one.start for one in words[1:])
     options = {"-r"} if words[0].text == "read" else set()
-    risky = next((name for name in names if dangerous_variable(name)), "")
+    if words[0].text == "export" and not names:
+        return Use(files=True, danger="it prints all that the environment holds")
+    risky = next((name for name in names if dangerous_variable(name) or "[" in name), "")
     return Use(
         safe=told and all(name in options or harmless_variable(name) for name in names),
         files=True,
@@ -291,8 +319,11 @@ def _set(words: Sequence[Word]) -> Use:
 
 
 def _date(words: Sequence[Word]) -> Use:
-    sets = any(known(one) is None or re.match(r"-[uR]*s|--s", one.text or "") for one in words[1:])
-    odd = has_option(words[1:], "fr", ("--file", "--reference"))
+    args = words[1:]
+    shown = {id(after) for one, after in pairwise(args) if re.fullmatch(r"-[uR]*d|--date", one.text or "")}
+    bare = [one for one in operands(args) if id(one) not in shown and not one.start.startswith("+")]
+    sets = bool(bare) or any(known(one) is None or re.match(r"-[uR]*s|--s", one.text or "") for one in args)
+    odd = has_option(args, "fr", ("--file", "--reference"))
     return Use(safe=not sets and not odd, files=True, changes=sets, danger="it may set the clock" if sets else "")
 
 
@@ -308,7 +339,7 @@ _SPECIAL: dict[str, Callable[[Sequence[Word]], Use]] = {
     "find": find_use,
     **dict.fromkeys(("awk", "gawk", "mawk", "nawk"), awk_use),
     "cd": _cd,
-    **dict.fromkeys(("export", "read", "local", "declare", "typeset", "readonly"), _sets),
+    **dict.fromkeys(("export", "read", "local", "declare", "typeset", "readonly", "unset"), _sets),
     "set": _set,
     "date": _date,
     "printf": _printf,

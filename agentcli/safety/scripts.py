@@ -88,7 +88,7 @@ def _harmless_sed(script: Word) -> bool:
 def awk_use(words: Sequence[Word]) -> Use:
     args = words[1:]
     in_place = any(known(one) in ("inplace", "-iinplace", "--include=inplace") for one in args)
-    odd = has_option(args, "fileEDopgdL", ("--file", "--include", "--load", "--exec", "--debug", "--dump-variables", "--pretty-print", "--profile"))
+    odd = has_option(args, "fileEDopgdLW", ("--file", "--include", "--load", "--exec", "--debug", "--dump-variables", "--pretty-print", "--profile"))
     named = operands(args)
     script = next((one for one in named if not _awk_value(one, args)), None)
     text = None if script is None else script.text
@@ -139,6 +139,7 @@ def find_use(words: Sequence[Word]) -> Use:
         changes=changes,
         files=not odd,
         reads=tuple(paths),
+        follows=any(known(one) in ("-L", "-follow") for one in words),
         writes=(*writes, *(paths if deletes else ())),
         removes=deletes and not any(known(one) in _FIND_FILTERS for one in words),
         danger="find deletes what it finds" if deletes else "",

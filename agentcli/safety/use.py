@@ -29,7 +29,8 @@ class Use(Struct, frozen=True):
     """What is known of one command.
 
     `safe`: it only reads and prints. `changes`: it is known to change files or state. `files`: `reads` and `writes` are all the files
-    it touches. `deep`: it reads the contents of all below its folders, hidden ones or not. `removes`: it deletes folders whole.
+    it touches. `deep`: it reads the contents of all below its folders, hidden ones or not. `follows`: it goes through the links below them.
+    `removes`: it deletes folders whole.
     `runs`: why a rule for its first words does not cover it. `danger`: why it is asked about even where commands run freely.
     """
 
@@ -39,6 +40,7 @@ class Use(Struct, frozen=True):
     reads: tuple[Word, ...] = ()
     writes: tuple[Word, ...] = ()
     deep: Depth = ""
+    follows: bool = False
     removes: bool = False
     runs: str = ""
     network: bool = False

@@ -78,8 +78,8 @@ _WRAPPERS = {
     "chronic": _Options("ve"),
     "caffeinate": _Options("disu"),
     "xargs": _Options(
-        "0rtpx", "adEILnPs", ("--null", "--no-run-if-empty", "--verbose", "--interactive", "--exit"),
-        ("--arg-file", "--delimiter", "--eof", "--max-lines", "--max-args", "--max-procs", "--max-chars"),
+        "0rtpx", "dEILnPs", ("--null", "--no-run-if-empty", "--verbose", "--interactive", "--exit"),
+        ("--delimiter", "--eof", "--max-lines", "--max-args", "--max-procs", "--max-chars"),
     ),
     "env": _Options("i0v", "u", ("--ignore-environment", "--null", "--debug"), ("--unset",)),
 }  # fmt: skip

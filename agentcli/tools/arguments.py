@@ -30,6 +30,6 @@ def listed(value: Any) -> Any:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return [value] if isinstance(value, dict) else value

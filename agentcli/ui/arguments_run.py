@@ -248,6 +248,6 @@ def _json(given: str | None) -> str | None:
         return None
     try:
         json.loads(given)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--agents: this is no JSON ({error}).") from error
     return given

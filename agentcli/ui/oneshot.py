@@ -203,7 +203,7 @@ def read_schema(given: str) -> dict[str, Any]:
             raise UsageError(f"--json-schema: {given} is not UTF-8.", hint="Save it as UTF-8.") from error
     try:
         schema = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}: this is no JSON ({error}).") from error
     if not isinstance(schema, dict):
         raise UsageError(f"{name}: a JSON schema is an object, this is {type(schema).__name__}.")

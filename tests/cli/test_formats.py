@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import time
 from typing import Any
@@ -206,6 +207,26 @@ def test_an_answer_that_never_fits_fails_the_run(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
+    ("schema", "answer", "says"),
+    [
+        ({"type": "object"}, '{"n":' * 50_000, "nested too deeply"),
+        ({"$ref": "#"}, '{"n": 3}', "refers to itself"),
+        ({"$ref": "{url}"}, '{"n": 3}', "nothing is fetched"),
+    ],
+)
+def test_neither_an_answer_nor_a_schema_without_end_breaks_the_run(place: Place, schema: dict[str, str], answer: str, says: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x.json"
+        place.script(said(answer, repeat=True))
+        ran = place.run("-p", "count", "--json-schema", json.dumps(schema).replace("{url}", url), "--output-format", "json")
+        assert (ran.code, ran.result["error"]["kind"]) == (1, "output_invalid")
+        assert says in ran.err
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@pytest.mark.parametrize(
     ("given", "says"),
     [
         ('{"type": "objekt"}', "no valid JSON schema"),
@@ -213,11 +234,15 @@ def test_an_answer_that_never_fits_fails_the_run(place: Place) -> None:
         ("missing.json", "cannot read missing.json: No such file"),
         ("list.json", "a JSON schema is an object"),
         ("latin.json", "not UTF-8"),
+        ("deep.json", "no JSON"),
+        ("nested.json", "nested too deeply"),
     ],
 )
 def test_a_schema_that_is_none_is_refused_before_the_run(place: Place, given: str, says: str) -> None:
     place.file("list.json", "[]")
     place.file("latin.json", b'{"title": "gr\xfc\xdfe"}')
+    place.file("deep.json", '{"a":' * 50_000)
+    place.file("nested.json", '{"not":' * 400 + "{}" + "}" * 400)
     ran = place.run("-p", "count", "--json-schema", given, "--output-format", "json")
     assert (ran.code, ran.result["error"]["exit_code"], len(ran.err.splitlines()), place.sessions()) == (2, 2, 1, [])
     assert says in ran.err
@@ -239,7 +264,8 @@ def test_a_wrong_flag_is_one_line_and_in_json_modes_one_result(place: Place, out
         assert ran.out == "" if output_format == "text" else ran.result["error"]["message"] in ran.err
 
 
-def test_ctrl_c_while_it_starts_still_ends_with_one_result(place: Place) -> None:
+@pytest.mark.parametrize(("name", "code", "kind"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
+def test_a_signal_while_it_starts_still_ends_with_one_result(place: Place, name: str, code: int, kind: str) -> None:
     """A signal before the event loop is there: it comes while the command line's own modules are read."""
     place.file(
         "sitecustomize.py",
@@ -248,12 +274,12 @@ def test_ctrl_c_while_it_starts_still_ends_with_one_result(place: Place) -> None
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'agentcli.ui.oneshot' and not done:\n"
         "            done.append(name)\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        f"            os.kill(os.getpid(), signal.{name})\n"
         "done = []\n"
         "sys.meta_path.insert(0, Interrupting())\n",
     )
     ran = place.run("-p", "hi", "--output-format", "json", PYTHONPATH=str(place.folder))
-    assert (ran.code, ran.result["error"]["kind"]) == (130, "interrupted")
+    assert (ran.code, ran.result["error"]["kind"]) == (code, kind)
 
 
 def test_a_line_separator_inside_text_splits_no_line(place: Place) -> None:

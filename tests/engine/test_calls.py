@@ -72,9 +72,7 @@ def test_keys_are_taken_out_of_the_result_what_is_shown_of_it_and_its_facts(tmp_
 
 def test_every_text_of_an_outcome_is_looked_at_and_nothing_else_changes() -> None:
     outcome = ToolOutcome((Text("canary"),), CommandDisplay("c", "canary", 1), data={"a": ["canary", 1, None], "b": {"c": "canary"}})
-    assert redacted(outcome, stars) == ToolOutcome(
-        (Text("***"),), CommandDisplay("c", "***", 1), data={"a": ["***", 1, None], "b": {"c": "***"}}
-    )
+    assert redacted(outcome, stars) == ToolOutcome((Text("***"),), CommandDisplay("c", "***", 1), data={"a": ["***", 1, None], "b": {"c": "***"}})
     assert redacted(outcome, str) is outcome
 
 
@@ -86,7 +84,9 @@ def test_what_an_interrupted_command_had_printed_stays_for_the_model_and_the_per
     command = "echo one; echo canary; sleep 300"
 
     async def interrupted() -> None:
-        running = asyncio.create_task(calls.run([ToolCall("c1", "bash", json.dumps({"command": command})), ToolCall("c2", "bash", '{"command": "sleep 1"}')]))
+        running = asyncio.create_task(
+            calls.run([ToolCall("c1", "bash", json.dumps({"command": command})), ToolCall("c2", "bash", '{"command": "sleep 1"}')])
+        )
         async with asyncio.timeout(10):
             while not any(isinstance(event, ToolOutput) and "***" in event.text for event in events):
                 await asyncio.sleep(0.01)
@@ -99,3 +99,7 @@ def test_what_an_interrupted_command_had_printed_stays_for_the_model_and_the_per
     assert first.result.text() == f"{stands} The end of its output so far:\none\n***"
     assert first.display == CommandDisplay(command, "one\n***")
     assert (second.result.text(), second.display) == (stands, None)
+
+
+def test_arguments_nested_without_end_are_told_to_the_model_and_end_nothing(tmp_path: Path) -> None:
+    assert "not valid JSON" in said(ran(tmp_path, "grep", '{"pattern":' + "[" * 50_000))

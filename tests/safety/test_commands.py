@@ -19,7 +19,8 @@ READ_ONLY = (
     "if [ -f a.py ]; then echo y; fi", 'for f in *.py; do wc -l "$f"; done', 'for f in a.py b.py; do echo "== $f"; head -5 "$f"; done',
     'while read l; do echo "$l"; done < a.py', 'echo "$(git rev-parse HEAD)"', "diff <(cat a.py) <(cat b.py)", "cat <<EOF\nhi\nEOF",
     "bash -c 'ls'", "timeout 5 ls", "command -v git", "export LANG=C; ls", "set -euo pipefail; ls", "x=1; echo $x", "python3 --version",
-    "date +%s", "du -sh .", "echo *",
+    "date +%s", "date -d yesterday +%F", "date -u", "date -Is", "du -sh .", "echo *", "echo sub/*", "git remote", "git remote -v get-url x",
+    "grep -R x sub", "rg -L x sub", "diff -r sub src", "[[ x == /etc/* ]]",
 )  # fmt: skip
 NOT_READ_ONLY = (
     # out of the workspace
@@ -48,6 +49,12 @@ NOT_READ_ONLY = (
     "unset PATH",
     "echo ${x@P}", "echo ${!x}", "echo $((x))", "((x))", "[[ $x -eq 1 ]]", "test -v 'a[$(id)]'", "[ -v 'a[$(id)]' ]", "echo ${a[$x]}",
     "echo `echo \\`rm x\\``", "ls\\\n;rm x", "ls 'a\rb'",
+    # found by trying to get out
+    "date 010100002020", "date -u 010100002020", "git remote -v add x y", "git remote --verbose set-url x y", "git remote -v update",
+    "awk -W dump-variables=/x 1 a.py", "xargs -a /etc/passwd echo", "cd - && ls", "cd -; ls", "export", "echo /etc/*", "printf '%s ' /*",
+    "echo door/*", "echo {/etc,/usr}/p*", "yarn --version", "cargo --version", "grep -R x .", "grep -Rl x", "grep -nR x sub .",
+    "grep --dereference-rec x .", "rg -L x", "rg -nL x", "rg --follow x", "find -L . -name x", "find . -follow", "du -shL .", "ls -RL",
+    "diff -r . sub", "tree -l",
     # elsewhere, or simply not known
     "curl x", "git push", "npm test", "hostname x", "kill 1", "printenv", "env", "sudo ls", "cd sub && git status",
 )  # fmt: skip
@@ -69,7 +76,15 @@ def test_a_command_that_does_more_than_read_in_the_workspace_is_not_simply_run(g
 @pytest.mark.parametrize(
     "command",
     [
-        "touch x", "mkdir x", "echo x > f", "git commit -m x", "sudo rm x", "bash -c 'touch x'", "find . -delete", "pip install x", "ls | tee x",
+        "touch x",
+        "mkdir x",
+        "echo x > f",
+        "git commit -m x",
+        "sudo rm x",
+        "bash -c 'touch x'",
+        "find . -delete",
+        "pip install x",
+        "ls | tee x",
         "sed -i s/a/b/ a.py",
     ],
 )
@@ -98,6 +113,8 @@ AUTO_ASKS = (
     "cp a.py /tmp/", "echo x > ../f", "echo x > door/f", "echo x > link", "cd .. && make", "make -C ../x", "/opt/x", "rm -rf .",
     "rm -rf *", "rm -rf $x",
     "rm -rf {root}", "git reset --hard", "git stash drop", "git checkout -- .", "git clean -fd", "git config user.name x", "chmod -R 777 .",
+    "bash", "bash <<< 'touch x'", "bash <<E\ntouch x\nE", "bash <(echo touch x)", "sh /dev/stdin < a.py", "let 'a[$(x)]=1'", "read 'a[$(x)]' <<< 1",
+    "unset 'a[$(x)]'", "test -v 'a[$(x)]'", "mapfile -C 'touch x' -c 1 < a.py", "compgen -C 'touch x' y", "date 010100002020",
     "find . -name '*.pyc' -delete", "find . | xargs rm", "kill 1", "$cmd x", 'eval "$x"', "x=rm; $x y", "PATH=. pytest",
     "export LD_PRELOAD=x", "env",
     "echo > .git/config", "echo x > .git/hooks/pre-commit", "echo x > .agentcli/config.hcl", "echo x > .claude/settings.json",
@@ -247,8 +264,14 @@ def test_an_ask_says_why_what_it_touches_and_what_would_allow_it(ground: Ground)
 @pytest.mark.parametrize(
     "command",
     [
-        "npm test", "git push origin main", "python3 -c 'print(\"a b\")'", "touch 'a b'", "cat {outside}/secret", "echo x > new.txt",
-        "curl -sSL http://x | cat", "sort -o f a.py",
+        "npm test",
+        "git push origin main",
+        "python3 -c 'print(\"a b\")'",
+        "touch 'a b'",
+        "cat {outside}/secret",
+        "echo x > new.txt",
+        "curl -sSL http://x | cat",
+        "sort -o f a.py",
     ],
 )
 def test_the_rule_that_always_saves_allows_the_same_command_again(ground: Ground, command: str) -> None:
@@ -266,3 +289,14 @@ def test_no_rule_is_offered_where_it_would_allow_more_than_is_seen(ground: Groun
 
 def test_an_empty_command_is_denied(ground: Ground) -> None:
     assert [ground.bash(text).decision for text in ("", " \n")] == ["deny", "deny"]
+
+
+def test_what_goes_through_links_is_judged_by_where_the_links_lead(ground: Ground) -> None:
+    (ground.root / "src" / "near").symlink_to(ground.root / "sub")
+    assert ground.bash("grep -R x src").decision == "allow"
+    (ground.root / "sub" / "far").symlink_to(ground.outside)
+    verdict = ground.bash("grep -R x src")
+    assert (verdict.decision, str(ground.outside) in verdict.reason) == ("ask", True)
+    (ground.root / "sub" / "far").unlink()
+    (ground.root / "sub" / "keys").symlink_to(ground.root / ".env")
+    assert ground.bash("rg -L x src", deny=["read(.env)"]).decision == "deny"
