@@ -67,6 +67,8 @@ def _adapted_only(process: Callable[[Any, Any], Any], ctx: Any, value: Any) -> A
     kind = process.__self__.type_descriptor.annotation  # type: ignore[attr-defined]
     if kind == list[str] or value in ((), []):
         return list(value or ())
+    if kind is Path and value is not None:
+        return Path(value)
     return value if value is None or kind is str else process(ctx, value)
 
 

@@ -7,7 +7,7 @@ breaks stay, headings stand left, code has the terminal's own colours and no pad
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -78,7 +78,7 @@ def _highlighted(code: str, lexer: str) -> Text:
     return text
 
 
-@cache
+@lru_cache(maxsize=64)
 def _syntax(lexer: str) -> Syntax:
     """The highlighter of a language, looked up once."""
     return Syntax("", Syntax("", lexer).lexer or lexer, theme=CODE_THEME)
