@@ -234,7 +234,7 @@ def _failed(call: Outgoing, watch: Watch, error: Exception) -> ProviderError:
     if isinstance(error, httpx.ConnectError | httpx.ProxyError):
         reason, lasting = _reason(error)
         text = f"{name}: cannot connect to {host}: {call.source.tidy(reason)}."
-        return Unavailable(text, provider=name, retryable=not lasting, hint=_TLS_HINT if lasting else _CONNECT_HINT)
+        return Unavailable(text, provider=name, retryable=not lasting, hint=lasting or _CONNECT_HINT)
     if watch.answered:
         return broken(call.source)
     if isinstance(error, httpx.ProtocolError) and "disconnected" not in str(error):
@@ -244,16 +244,17 @@ def _failed(call: Outgoing, watch: Watch, error: Exception) -> ProviderError:
 
 _CONNECT_HINT = "Check that the service runs, the network, the proxy variables and the provider's baseUrl."
 _TLS_HINT = "Behind a proxy with a certificate of its own, name its CA file in SSL_CERT_FILE."
+_PROXY_HINT = "The proxy wants to know who asks: put user and password into HTTPS_PROXY, as in http://user:password@host:port."
 
 
-def _reason(error: BaseException) -> tuple[str, bool]:
-    """The system's own words at the root of a connection failure, and whether trying again is no use (a certificate is refused)."""
+def _reason(error: BaseException) -> tuple[str, str]:
+    """The system's own words at the root of a connection failure, and what to do where trying again is no use ("" where it may be)."""
     import ssl
 
     text, current = str(error), error
     for _ in range(10):
         if isinstance(current, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({current.verify_message})", True
+            return f"its certificate is not trusted ({current.verify_message})", _TLS_HINT
         if isinstance(current, OSError) and current.strerror:
             number = current.errno or 0  # below 0 for names that are not found, whose own words are good
             text = os.strerror(number) if number > 0 and type(current) is not OSError else current.strerror
@@ -262,7 +263,7 @@ def _reason(error: BaseException) -> tuple[str, bool]:
         if following is None:
             break
         current = following
-    return text or type(error).__name__, False
+    return text or type(error).__name__, _PROXY_HINT if text.startswith("407") else ""
 
 
 class _Answer:

@@ -116,7 +116,7 @@ class Sink(ABC):
         if self._last is None:
             return ending
         try:
-            self._last.write(self.tally.text)
+            self._last.write(self.tally.answer)
         except StorageError as error:
             failure = Failure(error.kind, error.message, error.exit_code, error.hint)
             return ending if ending.failure else Ending("error", failure, error.exit_code)

@@ -187,7 +187,8 @@ def test_a_proxy_that_opens_no_tunnel_is_told_with_its_status(status: int, says:
         found = ask("https://model.invalid/v1")
     assert isinstance(found.error, Unavailable)
     assert says in found.error.message
-    assert "prox" in found.error.hint
+    assert found.error.retryable == (status != 407)
+    assert ("user:password@host" if status == 407 else "proxy variables") in found.error.hint
 
 
 def run(code: str, *args: str) -> str:

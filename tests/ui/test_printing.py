@@ -475,6 +475,12 @@ def test_a_run_without_an_answer_leaves_no_older_one_behind(tmp_path: Path) -> N
     assert path.read_text() == ""
 
 
+def test_what_a_failed_run_had_said_by_then_is_no_last_message(tmp_path: Path) -> None:
+    path = tmp_path / "answer.md"
+    assert run(ends("turn_limit", "I begin by reading.", INTERRUPTED), "json", last_message=path)[2] != 0
+    assert path.read_text() == ""
+
+
 def test_a_name_that_cannot_be_a_file_is_refused_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         make_sink("text", None, None, last_message=tmp_path)
