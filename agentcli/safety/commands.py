@@ -15,7 +15,7 @@ from agentcli.protocol.errors import ConfigError
 from agentcli.safety.confinement import confine
 from agentcli.safety.files import BYPASS, Kind, allow_flag, judge_path
 from agentcli.safety.findings import Redirect, Script, Simple
-from agentcli.safety.gits import git_plain
+from agentcli.safety.gits import git_plain, git_reach
 from agentcli.safety.paths import inside
 from agentcli.safety.patterns import Match, Place, Rule, Side, parse_rules
 from agentcli.safety.policy import Policy, Verdict
@@ -180,6 +180,9 @@ class _Judge:
         if simple.unclear and not self.everything():
             yield Verdict("ask", f"{simple.unclear}.", "", BYPASS, (f"runs {_shown(simple)}",))
             return
+        planted = self.planted(simple) if self.everything() is None else ""
+        if planted:
+            yield Verdict("ask", f"{planted}.", "", BYPASS, (f"runs {_shown(simple)}",))
         by_mode = "" if rule is not None else self.by_mode(simple, use)
         if rule is None and by_mode == "":
             yield self.asked(simple, use)
@@ -239,6 +242,24 @@ class _Judge:
         """Git obeys the settings of the repository it stands in, and a folder within the workspace may be another one's."""
         folders = self.scene.places(word("."), simple) or (Place(Path(), Path()),)
         return name == "git" and not all(where.real in self.policy.roots for where in folders)
+
+    def planted(self, simple: Simple) -> str:
+        """Why git may obey settings that the agent itself could have written, which no rule for a git command means to allow: those of
+        any repository but the one in the workspace's own `.git`, which is guarded.
+        """
+        if program_name(simple.words[0]) != "git":
+            return ""
+        folders = self.scene.places(word(git_reach(simple.words).folder or "."), simple)
+        if folders is None:
+            return "which repository git works in is known only when it runs"
+        for where in folders:
+            if where.real in self.policy.roots and (where.real / ".git").exists():
+                continue
+            if not self.scene.steady(simple, besides="git"):
+                return "git works where this command may make a repository with settings of its own"
+            if found := runs_programs(where.real):
+                return f"git may run a program here, as {found}"
+        return ""
 
     def other_programs(self, name: str, simple: Simple) -> str:
         """Why git would run programs of the repository's choice."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -63,6 +64,10 @@ def judge_path(policy: Policy, tool: str, where: Place, kind: Kind, *, covered: 
     named = rules.first(policy.allow, where, forbid=False)
     if named is not None:
         return Verdict("allow", "", named.text)
+    if kind == "change" and _shared(where.real):
+        rule = path_rule("edit", str(where.real))
+        reason = f"{shown} has other names (hard links), maybe outside the workspace; changing it is asked."
+        return Verdict("ask", reason, rule, allow_flag(rule), touches)
     if inside(where.real, policy.roots) and not inside(where.written, (_PROCESSES,)):
         return _inside(policy, tool, where, kind, covered=covered, touches=touches)
     if kind == "read" and tool != WORKSPACE and inside(where.real, policy.read_roots):
@@ -83,6 +88,15 @@ def confined_path(policy: Policy, where: Place) -> Verdict | None:
     if any(_GITS.fullmatch(name) for name in _names(policy, where)):
         return Verdict("ask", f"{shown} decides where git writes, and {CLONE}.", "", "", touches)
     return None
+
+
+def _shared(path: Path) -> bool:
+    """Whether a file has more than one name: package managers link what they install to what all projects share."""
+    try:
+        found = path.lstat()
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_nlink > 1
 
 
 def _names(policy: Policy, where: Place) -> Iterator[str]:

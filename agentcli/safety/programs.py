@@ -21,6 +21,7 @@ from agentcli.safety.use import (
     known,
     operands,
     option_paths,
+    options,
 )
 from agentcli.safety.words import UNKNOWN, Word, program_name, word
 from agentcli.safety.wrappers import OTHER_SHELLS, PRIVILEGED, SHELLS
@@ -232,6 +233,8 @@ def _change(name: str, args: Sequence[Word]) -> Use:
         reads, writes = named[:-1], (*named[-1:], *option_paths(args))
     elif name in ("cp", "install", "mv"):
         reads = named
+    if name in ("cp", "mv", "install", "ln"):
+        writes = (*writes, *_glued(args))
     unclear = name == "ln" and any(".." in (one.text or "..") for one in named)
     return Use(
         changes=True,
@@ -242,6 +245,12 @@ def _change(name: str, args: Sequence[Word]) -> Use:
         removes=name == "rm" and has_option(args, "rR", ("--recursive",)),
         danger="it changes the rights of all below a folder" if name.startswith("ch") and has_option(args, "R", ("--recursive",)) else "",
     )
+
+
+def _glued(args: Sequence[Word]) -> tuple[Word, ...]:
+    """What is glued to an option and may be a file: `--target-directory=x`, `-tx`."""
+    found = (re.fullmatch(r"--[\w-]+=(.+)|-[a-zA-Z]*?t(.+)", known(one) or "", re.DOTALL) for one in options(args))
+    return tuple(word(match[1] or match[2]) for match in found if match)
 
 
 def _dd(args: Sequence[Word]) -> Use:

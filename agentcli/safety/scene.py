@@ -16,7 +16,7 @@ from agentcli.safety.findings import Script, Simple
 from agentcli.safety.patterns import Place
 from agentcli.safety.programs import use_of
 from agentcli.safety.use import UNKNOWN_USE, Use
-from agentcli.safety.words import Word, word
+from agentcli.safety.words import Word, program_name, word
 
 _MOST_FILES = 500
 """Names that one pattern of a command is expanded to before it is asked about as a whole."""
@@ -54,9 +54,12 @@ class Scene(Struct, frozen=True):
     def folder(self, folder: str) -> Path:
         return Path(os.path.normpath(self.cwd / os.path.expanduser(folder)))  # noqa: PTH111 a ~ of nobody stays as it is
 
-    def steady(self, simple: Simple) -> bool:
-        """Whether nothing else in the script can make a file, so that patterns mean the files that are there now."""
+    def steady(self, simple: Simple, *, besides: str = "") -> bool:
+        """Whether nothing else in the script can make a file, so that patterns mean the files that are there now; `besides`: a program
+        that does not count.
+        """
         others = [one for one in self.script.commands if one is not simple and not one.wraps]
+        others = [one for one in others if not (besides and one.words and program_name(one.words[0]) == besides)]
         opened = [redirect.path.text or "x" for one in others for redirect in one.redirects if redirect.kind == "write"]
         return all(settled_use(one).safe for one in others if one.words) and all(STREAMS.fullmatch(path) for path in opened)
 

@@ -113,7 +113,7 @@ AUTO_ASKS = (
     "cp a.py /tmp/", "echo x > ../f", "echo x > door/f", "echo x > link", "cd .. && make", "make -C ../x", "/opt/x", "rm -rf .",
     "rm -rf *", "rm -rf $x",
     "rm -rf {root}", "git reset --hard", "git stash drop", "git checkout -- .", "git clean -fd", "git config user.name x", "chmod -R 777 .",
-    "bash", "bash <<< 'touch x'", "bash <<E\ntouch x\nE", "bash <(echo touch x)", "sh /dev/stdin < a.py", "let 'a[$(x)]=1'", "read 'a[$(x)]' <<< 1",
+    "cp --target-directory=door a.py", "cp -tdoor a.py", "mv -vtdoor a.py", "install --target-dir=door a.py", "bash", "bash <<< 'touch x'", "bash <<E\ntouch x\nE", "bash <(echo touch x)", "sh /dev/stdin < a.py", "let 'a[$(x)]=1'", "read 'a[$(x)]' <<< 1",
     "unset 'a[$(x)]'", "test -v 'a[$(x)]'", "mapfile -C 'touch x' -c 1 < a.py", "compgen -C 'touch x' y", "date 010100002020",
     "find . -name '*.pyc' -delete", "find . | xargs rm", "kill 1", "$cmd x", 'eval "$x"', "x=rm; $x y", "PATH=. pytest",
     "export LD_PRELOAD=x", "env",
@@ -300,3 +300,12 @@ def test_what_goes_through_links_is_judged_by_where_the_links_lead(ground: Groun
     (ground.root / "sub" / "far").unlink()
     (ground.root / "sub" / "keys").symlink_to(ground.root / ".env")
     assert ground.bash("rg -L x src", deny=["read(.env)"]).decision == "deny"
+
+
+def test_a_file_with_another_name_may_be_one_outside_and_changing_it_is_asked(ground: Ground) -> None:
+    (ground.root / "twin").hardlink_to(ground.outside / "secret")
+    for mode in ("accept-edits", "auto"):
+        assert ground.bash("echo x > twin", mode).decision == "ask"
+        assert judge(ground.policy(mode), "edit", Access(writes=("twin",))).decision == "ask"
+    assert judge(ground.policy(allow=["edit(twin)"]), "edit", Access(writes=("twin",))).decision == "allow"
+    assert ground.bash("cat twin").decision == "allow"

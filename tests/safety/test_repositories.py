@@ -72,3 +72,19 @@ def test_a_working_tree_obeys_the_settings_of_its_repository(repository: Ground)
     assert beside.bash("git status").decision == "allow"
     set_to(repository, "core.fsmonitor", "x")
     assert beside.bash("git status").decision == "ask"
+
+
+def test_a_rule_for_git_does_not_cover_a_repository_that_the_agent_could_have_written(repository: Ground) -> None:
+    """A bare one needs no `.git`: four plain files will do."""
+    allowed = ["bash(git status)", "bash(git add)"]
+    assert repository.bash("cd sub && git status", allow=allowed).decision == "allow"
+    for name in ("HEAD", "objects/x", "refs/x", "config"):
+        (repository.root / "sub" / name).parent.mkdir(exist_ok=True)
+        (repository.root / "sub" / name).write_text("[core]\n\tfsmonitor = touch mark\n")
+    for command in ("cd sub && git status", "git -C sub status", "cd sub/refs; git status", "git status; cd $x; git status"):
+        for mode in ("default", "accept-edits", "auto"):
+            assert repository.bash(command, mode, allow=allowed).decision == "ask", command
+    assert repository.bash("git add a.py && git status", allow=allowed).decision == "allow"
+    assert repository.bash("cd src && git add x && git status", allow=allowed).decision == "allow"
+    assert repository.bash("mkdir src/refs; echo x > src/config; cd src && git status", "accept-edits", allow=allowed).decision == "ask"
+    assert repository.bash("cd sub && git status", allow=["bash"]).decision == "allow"
