@@ -37,6 +37,8 @@ class Simple(Struct, frozen=True):
     offset: int = 0
     piped: bool = False
     """Reads another command's output."""
+    late: bool = False
+    """Runs at the end, or on a signal."""
 
 
 class Script(Struct, frozen=True):

@@ -40,7 +40,13 @@ def analyse(command: str) -> Script:
         reader.text(command, (".",))
     except NotUnderstood as why:
         return Script(tuple(reader.commands), str(why))
-    return Script(tuple(reader.commands), "", tuple(dict.fromkeys(reader.unclear)))
+    return Script(tuple(_settled(reader.commands)), "", tuple(dict.fromkeys(reader.unclear)))
+
+
+def _settled(commands: Sequence[Simple]) -> Sequence[Simple]:
+    """What a `trap` runs, it runs wherever the shell is by then."""
+    moves = any(one.words and one.words[0].text in ("cd", "pushd", "popd") for one in commands)
+    return [replace(one, folders=ANYWHERE) if one.late else one for one in commands] if moves else commands
 
 
 def _parser() -> Parser:
@@ -55,6 +61,8 @@ _KEYWORDS = frozenset((
 ))  # fmt: skip
 _MOVERS = frozenset(("cd", "pushd", "popd", "builtin", "command", "eval", "source"))
 """A function of such a name makes unknown where one is."""
+_FOUND_FOLDERS = ("-execdir", "-okdir")
+"""Of `find`: what follows runs in the folder of each file that is found."""
 _READ_SIGNS = frozenset(("<", "<&", "<&-"))
 _REDIRECTS = ("file_redirect", "heredoc_redirect", "herestring_redirect")
 _BINDERS = frozenset((
@@ -356,7 +364,8 @@ class _Reader:
                 extra = tuple(Assignment(name, value) for name, value in assigned)
                 before, flow = len(self.commands), (at, at)
                 for words, start in zip(parts, offset, strict=True):
-                    flow = self.run(Simple(words, at, extra, outer=command.words, offset=start, piped=command.piped))
+                    where = ANYWHERE if command.words[start - 1].text in _FOUND_FOLDERS else at
+                    flow = self.run(Simple(words, where, extra, outer=command.words, offset=start, piped=command.piped))
                 if program_name(command.words[0]) in PRIVILEGED:
                     self.change(before, wraps=True)
                 return flow if command.words[0].text in ("command", "builtin") else (at, at)
@@ -375,6 +384,8 @@ class _Reader:
         flow = self.text(text, at)
         if command.piped:
             self.change(before, piped=True)
+        if command.words[0].text == "trap":
+            self.change(before, late=True)
         self.bindings = known
         self.depth -= 1
         return flow if same_shell else (at, at)

@@ -54,7 +54,7 @@ NOT_READ_ONLY = (
     "awk -W dump-variables=/x 1 a.py", "xargs -a /etc/passwd echo", "cd - && ls", "cd -; ls", "export", "echo /etc/*", "printf '%s ' /*",
     "echo door/*", "echo {/etc,/usr}/p*", "yarn --version", "cargo --version", "grep -R x .", "grep -Rl x", "grep -nR x sub .",
     "grep --dereference-rec x .", "rg -L x", "rg -nL x", "rg --follow x", "find -L . -name x", "find . -follow", "du -shL .", "ls -RL",
-    "diff -r . sub", "tree -l",
+    "diff -r . sub", "tree -l", "find . -name x -execdir cat a.py \\;", "trap 'cat a.py' EXIT; cd sub", "trap 'cd sub' DEBUG; cat ../a.py",
     # elsewhere, or simply not known
     "curl x", "git push", "npm test", "hostname x", "kill 1", "printenv", "env", "sudo ls", "cd sub && git status",
 )  # fmt: skip

@@ -81,7 +81,8 @@ def test_a_rule_for_git_does_not_cover_a_repository_that_the_agent_could_have_wr
     for name in ("HEAD", "objects/x", "refs/x", "config"):
         (repository.root / "sub" / name).parent.mkdir(exist_ok=True)
         (repository.root / "sub" / name).write_text("[core]\n\tfsmonitor = touch mark\n")
-    for command in ("cd sub && git status", "git -C sub status", "cd sub/refs; git status", "git status; cd $x; git status"):
+    for command in ("cd sub && git status", "git -C sub status", "cd sub/refs; git status", "git status; cd $x; git status",
+                    "find sub -name HEAD -execdir git status \\;", "trap 'git status' EXIT; cd sub"):  # fmt: skip
         for mode in ("default", "accept-edits", "auto"):
             assert repository.bash(command, mode, allow=allowed).decision == "ask", command
     assert repository.bash("git add a.py && git status", allow=allowed).decision == "allow"
