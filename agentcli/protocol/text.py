@@ -65,6 +65,11 @@ def _special() -> re.Pattern[str]:
     )
 
 
+@cache
+def _acting() -> re.Pattern[str]:
+    return re.compile(rf"(?P<csi>{_CSI}[@-~])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
 def utf8(text: str) -> str:
     """`text` with surrogate pairs joined and lone surrogates replaced by U+FFFD, so that it encodes."""
     return text if _LONE.search(text) is None else _LONE.sub("\ufffd", _joined(text))
@@ -81,6 +86,12 @@ def clean(text: str, keep_newlines: bool = True) -> str:
         cleaner = Cleaner()
         text = cleaner.feed(text) + cleaner.flush()
     return text if keep_newlines else _BREAKS.sub(" ", text)
+
+
+def inert(text: str) -> str:
+    """`text` without escape sequences, its other control characters (but TAB, LF and CR) as pictures, all else as it is: for a pipe, which may
+    well end in a terminal (`… | tee log`)."""
+    return text if _SUSPECT.search(text) is None else _acting().sub(lambda found: "" if found["csi"] else _picture(found[0]), text)
 
 
 class Cleaner:

@@ -262,11 +262,6 @@ class Tally:
         return self.main.text
 
     @property
-    def answer(self) -> str:
-        """The answer where it is whole, else "": what a run that failed had said by then is none."""
-        return self.text if self.runs and self.runs[-1].status == "success" else ""
-
-    @property
     def structured(self) -> object:
         return self.runs[-1].structured if self.runs else None
 

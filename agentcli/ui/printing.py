@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from agentcli.protocol.errors import StorageError
 from agentcli.protocol.events import CallStarted, Envelope, Failure, Replied, TextDelta
-from agentcli.protocol.text import Cleaner
+from agentcli.protocol.text import Cleaner, inert
 from agentcli.sdk.tally import MAIN, Ending, Tally
 from agentcli.ui.look import Look
 from agentcli.ui.output import LastMessage, Output
@@ -116,7 +116,7 @@ class Sink(ABC):
         if self._last is None:
             return ending
         try:
-            self._last.write(self.tally.answer)
+            self._last.write(answer_of(self.tally, ending))
         except StorageError as error:
             failure = Failure(error.kind, error.message, error.exit_code, error.hint)
             return ending if ending.failure else Ending("error", failure, error.exit_code)
@@ -183,7 +183,7 @@ class TextSink(Sink):
         self._end_line()
         if self._out.terminal:
             return
-        text = answer_of(self.tally, ending)
+        text = inert(answer_of(self.tally, ending))
         if text:
             self._out.text(text if text.endswith("\n") else f"{text}\n")
 

@@ -68,9 +68,9 @@ def test_an_answer_that_ends_its_line_gets_no_second_line_break_and_an_empty_one
     assert run(ends("success", "", None)) == ("", "", 0)
 
 
-def test_a_script_gets_the_bytes_as_they_are_in_utf8_whatever_the_locale() -> None:
-    text = "\x1b[31mred\x1b[0m 日本 \x07 a\r\nb \udcff"
-    assert run(ends("success", text, None))[0] == "\x1b[31mred\x1b[0m 日本 \x07 a\r\nb \ufffd\n"
+def test_a_script_gets_utf8_whatever_the_locale_and_nothing_that_a_terminal_behind_the_pipe_would_act_on() -> None:
+    text = "\x1b[31mred\x1b[0m 日本 \x07 a\r\nb \udcff \u202eאב\u200d \x1b]0;title\x07 \x9b2J"
+    assert run(ends("success", text, None))[0] == "red 日本 ␇ a\r\nb \ufffd \u202eאב\u200d ␛]0;title␇ \n"
 
 
 def test_the_words_of_a_failed_run_are_no_answer_but_one_line_tells_the_error() -> None:
