@@ -165,13 +165,18 @@ class Tally:
         """The agent of that id; one that was never announced is made on the spot."""
         if agent_id == MAIN:
             return self.main
-        return self.workers.setdefault(agent_id, AgentTally(agent_id, agent_id.rpartition("/")[2]))
+        known = self.workers.get(agent_id)
+        if known is None:
+            known = self.workers[agent_id] = AgentTally(agent_id, agent_id.rpartition("/")[2])
+        return known
 
     def feed(self, envelope: Envelope) -> None:
         self.session_id = envelope.session_id
         self.seq = envelope.seq
         self._first_at = self._first_at or envelope.at
         self._last_at = envelope.at
+        if not envelope.event.durable:
+            return  # thousands of them come with an answer, and all that they say comes again with its end
         agent = self.agent(envelope.agent_id)
         match envelope.event:
             case Replied() as event:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from agentcli.protocol.errors import UsageError
+from agentcli.sdk.wanted import Wanted
 from agentcli.ui.approve import Choice, Option
 from agentcli.ui.face import PlainWanted
 from agentcli.ui.state import Screen
@@ -106,7 +107,7 @@ def _is_first_start(repl: Repl) -> bool:
 def open_session(repl: Repl, options: dict[str, Any]) -> None:
     """Opens a session and shows it. Raises AgentError; nothing has changed then."""
     past = _past(repl, options)
-    session = repl.agent.session(repl.cwd, options)
+    session = repl.agent.session(repl.cwd, Wanted(**options))
     show_session(repl, session, past)
 
 
@@ -116,7 +117,7 @@ async def change_session(repl: Repl, options: dict[str, Any]) -> None:
     if repl.busy:
         raise UsageError("a turn is running.", hint="Esc interrupts it; then try again.")
     past = _past(repl, options)
-    session = repl.agent.session(repl.cwd, options)
+    session = repl.agent.session(repl.cwd, Wanted(**options))
     await repl.session.close()
     forget_empty(repl)
     show_session(repl, session, past)

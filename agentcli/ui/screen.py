@@ -166,6 +166,8 @@ class InlineScreen:
 
     def _tick_in(self, seconds: float) -> None:
         """A redraw that long after the last one, or at the time of one that is due before."""
+        if self._timer is not None and self._timer.when() <= self._drawn_at + seconds:
+            return
         if not self.app.is_running:
             return
         loop = asyncio.get_running_loop()

@@ -1,36 +1,51 @@
-"""What the interactive session costs: time to the prompt, CPU of a long stream against print mode, typing latency beside 32 workers, how soon the prompt is
-back after an interrupt.
+"""What the interactive session costs: time to the prompt (at most 400 ms or 1.5 times the import of prompt_toolkit and rich), CPU of 5,000 tokens against
+print mode (at most twice), a key's echo beside 32 workers (at most 50 ms at p99), how soon the prompt is back after an interrupt (300 ms).
 
-Run it by hand on an idle machine: python tests/benchmarks/terminal_costs.py
+Run it by hand on an idle machine: python tests/benchmarks/terminal_costs.py [--python PATH]
+`--python` names the interpreter of an installed copy: one without the development tools starts sooner. What 60 updates of a panel write is a test:
+tests/ui/test_screen_writes.py.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.terminal import BUSY, CTRL_C, CTRL_D, ESC, Terminal, agentcli, workplace
+from support.terminal import BUSY, CTRL_C, CTRL_D, ESC, Terminal, workplace
 
 TOKENS = 5_000
 WORKERS = 32
 KEYS = 200
+RUNS = 5
+LONG, SHORT = "talk", "greet"
 
 
 def main() -> None:
+    read = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    read.add_argument("--python", default=sys.executable)
+    sys.executable = read.parse_args().python
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody's program is compiled anew at each start
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         environ = {"HOME": folder, "XDG_CONFIG_HOME": "", "XDG_DATA_HOME": "", "XDG_CACHE_HOME": "", "XDG_STATE_HOME": ""}
         os.environ.update(environ)
         start(place(home / "start", [{"text": "hi"}]))
-        stream(place(home / "stream", [{"when": "talk", "text": story(), "repeat": True}]))
+        stream(place(home / "stream", []))
         typing(place(home / "typing", crowd()))
         interrupts(place(home / "interrupts", held()))
 
@@ -57,11 +72,15 @@ def crowd() -> list[dict[str, Any]]:
     ]
 
 
+def agentcli(*words: str) -> list[str]:
+    return [sys.executable, "-m", "agentcli", *words]
+
+
 def start(config: Path) -> None:
-    """Prompt to be seen after the start, and what importing the two libraries costs here."""
-    libraries = [timed([sys.executable, "-c", "import prompt_toolkit, rich.console"]) for _ in range(5)]
-    prompts, ready = [], []
-    for _ in range(5):
+    """Prompt to be seen after the start, and what importing the two libraries costs here; in turn, so that a drift of the machine falls on both."""
+    libraries, prompts, ready = [], [], []
+    for _ in range(RUNS + 1):
+        libraries.append(timed([sys.executable, "-c", "import prompt_toolkit, rich.console"]))
         began = time.monotonic()
         terminal = Terminal(agentcli(), config.parent / "project", {"AGENTCLI_CONFIG": str(config)})
         terminal.see("› ")
@@ -71,13 +90,67 @@ def start(config: Path) -> None:
         terminal.type(CTRL_D)
         terminal.end()
         terminal.close()
-    print(f"prompt after {ms(prompts)}, session open after {ms(ready)}; importing prompt_toolkit and rich {ms(libraries)}")
+    print(f"prompt after {ms(prompts[1:])}, session open after {ms(ready[1:])}; importing prompt_toolkit and rich {ms(libraries[1:])}; ", end="")
+    print(f"ratio {ratio(prompts[1:], libraries[1:])}")
 
 
 def stream(config: Path) -> None:
-    """User and system time of both, for the same answer as fast as it comes."""
-    costs = {"print mode": cpu_of([*agentcli("--config", str(config), "-p", "talk")], config), "interactive": cpu_interactive(config)}
-    print(f"{TOKENS} tokens: " + ", ".join(f"{name} {seconds:.2f} s CPU" for name, seconds in costs.items()))
+    """User and system time of both, for the same answer of a service as fast as it can be taken; and of that, what the tokens cost."""
+    rows = []
+    with service() as port:
+        config.write_text(
+            f'default_model = "bench/m"\nproviders "bench" {{\n  apiKey = "sk-bench-0001"\n  baseUrl = "http://127.0.0.1:{port}/v1"\n  models "m" {{}}\n}}\n'
+        )
+        for _ in range(RUNS + 1):
+            printed, short = (cpu_of([*agentcli("--config", str(config), "-p", prompt)], config) for prompt in (LONG, SHORT))
+            rows.append((printed, printed - short, *cpu_interactive(config)))
+    printed, tokens, shown, shown_tokens = zip(*rows[1:], strict=True)
+    print(f"{TOKENS} tokens, CPU of the whole program: print mode {ms(printed)}, interactive {ms(shown)}; ratio {ratio(shown, printed)}")
+    print(f"{TOKENS} tokens, CPU without the start: print mode {ms(tokens)}, interactive {ms(shown_tokens)}")
+
+
+@contextmanager
+def service() -> Iterator[int]:
+    """A model service in a process of its own; gives its port."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=serve, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def serve(pipe: Connection) -> None:
+    answers = {LONG: events(story()), SHORT: events(["hi"])}
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            messages = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"]
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            for event in answers[LONG if LONG in messages[-1]["content"] else SHORT]:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
+            self.wfile.write(b"0\r\n\r\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    pipe.send(server.server_port)
+    server.serve_forever()
+
+
+def events(words: list[str]) -> list[bytes]:
+    deltas = [({"content": word}, None) for word in words] + [({}, "stop")]
+    chunks = [{"id": "c", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": end}]} for delta, end in deltas]
+    chunks.append({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": TOKENS}})
+    return [*(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks), b"data: [DONE]\n\n"]
 
 
 def cpu_of(argv: list[str], config: Path) -> float:
@@ -87,14 +160,16 @@ def cpu_of(argv: list[str], config: Path) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
-def cpu_interactive(config: Path) -> float:
+def cpu_interactive(config: Path) -> tuple[float, float]:
+    """Of the whole program, and of the turn alone."""
     terminal = Terminal(agentcli("--config", str(config)), config.parent / "project")
     terminal.ready()
-    terminal.enter("talk")
+    begun = spent(terminal.child.pid)
+    terminal.enter(LONG)
     terminal.see("1 turn", seconds=120)
     used = spent(terminal.child.pid)
     terminal.close()
-    return used
+    return used, used - begun
 
 
 def typing(config: Path) -> None:
@@ -157,7 +232,12 @@ def spent(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def ms(values: list[float]) -> str:
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    pairs = [one / other for one, other in zip(ours, theirs, strict=True)]
+    return f"{statistics.median(pairs):.2f} (median of pairs; {min(ours) / min(theirs):.2f} of the minima)"
+
+
+def ms(values: Sequence[float]) -> str:
     return f"{statistics.median(values) * 1e3:.0f} ms (median; {min(values) * 1e3:.0f} to {max(values) * 1e3:.0f})"
 
 

@@ -73,7 +73,7 @@ def watched(tmp_path: Path) -> Watched:
 
 NEVER = {
     "rich", "prompt_toolkit", "hcl2", "lark", "mcp", "xllamacpp", "jsonschema", "yaml", "markdownify", "bs4", "pygments", "tree_sitter", "click",
-    "genai_prices", "httpx2",
+    "genai_prices", "httpx2", "pydantic",
 }  # fmt: skip
 """What a run that only talks needs none of."""
 
