@@ -21,7 +21,7 @@ class Beside:
     """Used by the `Calls` of one agent. `late` results are taken by its loop at its next safe point."""
 
     def __init__(self) -> None:
-        self._running: dict[str, asyncio.Event] = {}
+        self._running: dict[str, asyncio.Future[None]] = {}
         self._left: dict[str, asyncio.Task[ToolOutcome]] = {}
         self._late: list[tuple[str, UserMessage]] = []
 
@@ -31,9 +31,9 @@ class Beside:
         `what` names the call in the message that brings its result.
         """
         job = asyncio.create_task(work)
-        let_go = self._running[call_id] = asyncio.Event()
+        let_go = self._running[call_id] = asyncio.get_running_loop().create_future()
         try:
-            await _first(job, let_go)
+            await asyncio.wait((job, let_go), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await _ended((job,))
             raise
@@ -47,11 +47,12 @@ class Beside:
 
     def let_go(self, call_id: str = "") -> None:
         """Lets one call go, or all that run. Raises UsageError where none does."""
-        chosen = [event for running, event in self._running.items() if call_id in ("", running)]
+        chosen = [told for running, told in self._running.items() if call_id in ("", running)]
         if not chosen:
             raise UsageError("nothing runs that could go on in the background.")
-        for event in chosen:
-            event.set()
+        for told in chosen:
+            if not told.done():
+                told.set_result(None)
 
     @property
     def left(self) -> tuple[asyncio.Task[ToolOutcome], ...]:
@@ -87,15 +88,6 @@ async def _ended(jobs: Collection[asyncio.Task[ToolOutcome]]) -> None:
             job.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait(left)
-
-
-async def _first(job: asyncio.Task[ToolOutcome], let_go: asyncio.Event) -> None:
-    """Until the job is done, or let go."""
-    waiting = asyncio.create_task(let_go.wait())
-    try:
-        await asyncio.wait((job, waiting), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
 
 
 __all__ = ["LET_GO", "Beside"]

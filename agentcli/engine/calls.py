@@ -81,7 +81,7 @@ class Calls(Struct):
                 ready.append(prepared)
                 self._announce(prepared)
             else:
-                self._finish(call, prepared, 0.0)
+                self._finish(call, redacted(prepared, self.place.redact), 0.0)
         try:
             await self._run_all(ready)
         finally:
@@ -135,14 +135,14 @@ class Calls(Struct):
         began = time.monotonic()
         passage = await self.gate.pass_through(self._asked(item), self.emit)
         if not passage.allowed:
-            self._finish(item.call, _failed(passage.reason), began, denied=True)
+            self._finish(item.call, _failed(self.place.redact(passage.reason)), began, denied=True)
             return
         what = f"{item.call.name} {item.tool.title(item.args)}".rstrip()
         outcome = await self.beside.run(item.call.id, what, self._outcome(item))
         self._finish(item.call, outcome, began)
 
     async def _outcome(self, item: _Ready) -> ToolOutcome:
-        """What came of a permitted call. Never raises for one that fails."""
+        """What came of a permitted call, without the keys that stood in it. Never raises for one that fails."""
         try:
             outcome = await item.tool.run(item.args, self._context(item.call))
         except ToolError as error:
@@ -180,7 +180,6 @@ class Calls(Struct):
         )
 
     def _finish(self, call: ToolCall, outcome: ToolOutcome, began: float, *, denied: bool = False) -> None:
-        outcome = redacted(outcome, self.place.redact)
         content = outcome.content or (Text("(no output)"),)
         result = ToolResult(call.id, call.name, content, is_error=outcome.is_error)
         self._settle(result, began, outcome, denied=denied)

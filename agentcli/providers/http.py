@@ -134,7 +134,8 @@ async def _opened(clients: Clients, call: Outgoing, watch: Watch) -> AsyncIterat
         with clients.lease(call.url) as client:
             method = "GET" if call.body is None else "POST"
             headers = {**_HEADERS, **{name.lower(): value for name, value in call.headers.items()}}
-            request = client.build_request(method, call.url, headers=headers, content=call.body)
+            # Not the client's `build_request`, which takes four times as long: it merges cookies and parameters that there are none of.
+            request = httpx.Request(method, call.url, headers=headers, content=call.body, extensions={"timeout": client.timeout.as_dict()})
             watch.arm(call.limits.first_byte_s)
             response = await client.send(request, stream=True)
             try:
