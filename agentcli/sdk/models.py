@@ -35,6 +35,7 @@ class Services:
         self._connected: dict[str, Provider] = {}
         self._doors: dict[str, Door] = {}
         self._specs: dict[str, ProviderSpec] = {}
+        self._addresses: dict[str, ProviderSpec] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._list_models()
 
@@ -139,10 +140,12 @@ class Services:
 
     def _address(self, model: ModelSpec) -> ProviderSpec | None:
         """Where a model's provider is, None where that cannot be said."""
-        try:
-            return filled(self.spec(model.provider))
-        except (ConfigError, UnknownModel):
-            return None
+        if model.provider not in self._addresses:
+            try:
+                self._addresses[model.provider] = filled(self.spec(model.provider))
+            except (ConfigError, UnknownModel):
+                return None
+        return self._addresses[model.provider]
 
     def is_remote(self, provider: str) -> bool:
         return self.spec(provider).remote
