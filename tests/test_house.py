@@ -25,6 +25,10 @@ def test_ruff_finds_nothing() -> None:
     _run(str(BIN / "ruff"), "check", "agentcli", "tests")
 
 
+def test_the_code_is_formatted() -> None:
+    _run(str(BIN / "ruff"), "format", "--check", "agentcli", "tests")
+
+
 @pytest.mark.timeout(300)
 def test_the_strict_type_check_passes() -> None:
     _run(str(BIN / "mypy"))

@@ -96,9 +96,7 @@ async def make(wanted: Wanted) -> list[Clone]:
         await _init_clone(wanted, repo, staged, start)
         await _take_up(control.at(wanted.path, wanted.control / "index"), wanted, repo, start)
     head = repo.head if repo else ""
-    clone = Clone(
-        wanted.prefix, wanted.source, wanted.path, wanted.control, repo is not None, head, start, base, wanted.branch, wanted.pin, left_out
-    )
+    clone = Clone(wanted.prefix, wanted.source, wanted.path, wanted.control, repo is not None, head, start, base, wanted.branch, wanted.pin, left_out)
     parts = [_part(wanted, name, number) for number, name in enumerate(inner)]
     return [clone, *[one for part in parts for one in await make(part)]]
 

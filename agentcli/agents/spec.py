@@ -66,11 +66,7 @@ class WorkerSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def laid_over(base: WorkerSpec, top: WorkerSpec) -> WorkerSpec:
     """`base` with everything that `top` says; what `top` leaves at its default stays as it was."""
-    said = {
-        part.name: getattr(top, part.name)
-        for part in msgspec.structs.fields(WorkerSpec)
-        if getattr(top, part.name) != part.default
-    }
+    said = {part.name: getattr(top, part.name) for part in msgspec.structs.fields(WorkerSpec) if getattr(top, part.name) != part.default}
     return msgspec.structs.replace(base, **said)
 
 

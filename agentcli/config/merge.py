@@ -15,9 +15,7 @@ from agentcli.config.tree import Env, shown
 from agentcli.config.values import AgentBlock, Limits, Permissions, Rule, Shown, Ui
 from agentcli.protocol.names import permission_mode
 
-LOWERED = frozenset(
-    ("max_turns", "max_parallel", "max_depth", "max_agents", "max_budget_usd", "max_tokens", "timeout_s", "max_model_price")
-)
+LOWERED = frozenset(("max_turns", "max_parallel", "max_depth", "max_agents", "max_budget_usd", "max_tokens", "timeout_s", "max_model_price"))
 """Limits that an untrusted config may lower. Not those of one model call: a folder could make every call fail with them."""
 _HIDDEN = re.compile(r"key|token|secret|password|auth", re.IGNORECASE)
 

@@ -51,9 +51,7 @@ class ProviderBlock:
         limit = self._value(("max_concurrent",), None)
         held = self.held.get(("script",))
         script = _path(self._text(held, environ), held, environ) if held else ""
-        return ProviderSpec(
-            self.name, wire, url, key, headers, max_concurrent=limit, quirks=self._quirks({}), remote=remote, script=script
-        )
+        return ProviderSpec(self.name, wire, url, key, headers, max_concurrent=limit, quirks=self._quirks({}), remote=remote, script=script)
 
     def secrets(self, environ: Mapping[str, str]) -> list[Secret]:
         """Its key, and the headers that are one by their name, where their variables are set."""
@@ -80,11 +78,7 @@ class ProviderBlock:
     def missing(self, environ: Mapping[str, str]) -> list[ConfigError]:
         """What `spec` would raise, one for each variable that is not set and has no default."""
         wanted = [held for held in self.held.values() if held.leaf.env is not None and held.leaf.secret is None]
-        return [
-            unset(f'{_key(held)} of provider "{self.name}"', held)
-            for held in wanted
-            if held.leaf.env and held.leaf.env.value(environ) is None
-        ]
+        return [unset(f'{_key(held)} of provider "{self.name}"', held) for held in wanted if held.leaf.env and held.leaf.env.value(environ) is None]
 
     def _model(self, model: str, held: Merged, environ: Mapping[str, str]) -> ModelSpec:
         said = _below(held, ())

@@ -357,4 +357,4 @@ def _cut(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     head = most * 3 // 4
-    return f"{text[:head]}\n… ({len(text) - most} characters left out) …\n{text[-(most - head):]}"
+    return f"{text[:head]}\n… ({len(text) - most} characters left out) …\n{text[-(most - head) :]}"

@@ -72,17 +72,4 @@ class Background(Struct, frozen=True, tag="background"):
     call_id: str = ""
 
 
-Command = (
-    Submit
-    | Inject
-    | Interrupt
-    | Pause
-    | Resume
-    | Cancel
-    | Answer
-    | UseModel
-    | PinModel
-    | SetMode
-    | SetEffort
-    | Background
-)
+Command = Submit | Inject | Interrupt | Pause | Resume | Cancel | Answer | UseModel | PinModel | SetMode | SetEffort | Background

@@ -353,9 +353,7 @@ class Envelope(Struct, frozen=True):
     event: AnyEvent
 
 
-KNOWN_TAGS: frozenset[str] = frozenset(
-    str(kind.__struct_config__.tag) for kind in AnyEvent.__args__
-)
+KNOWN_TAGS: frozenset[str] = frozenset(str(kind.__struct_config__.tag) for kind in AnyEvent.__args__)
 
 
 class _Peek(Struct):

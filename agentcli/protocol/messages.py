@@ -63,7 +63,7 @@ class ToolResult(Struct, frozen=True, tag="tool_result", omit_defaults=True):
 class UserMessage(Struct, frozen=True, tag="user", omit_defaults=True):
     """What the model is told by a person, a program or agentcli itself (see `Origin`). With an image:
 
-        UserMessage((Text("What is on it?"), Image("image/png", base64.b64encode(data).decode())))
+    UserMessage((Text("What is on it?"), Image("image/png", base64.b64encode(data).decode())))
     """
 
     content: tuple[Text | Image, ...]

@@ -269,9 +269,7 @@ def _google() -> Service:
     )
     quirks = Quirks(call_signature="skip_thought_signature_validator")
     url = "https://generativelanguage.googleapis.com/v1beta"
-    return Service(
-        "google", "GEMINI_API_KEY", url, "gemini-3.8-flash", _of("google", models, "gemini"), quirks, "gemini", ("GOOGLE_API_KEY",)
-    )
+    return Service("google", "GEMINI_API_KEY", url, "gemini-3.8-flash", _of("google", models, "gemini"), quirks, "gemini", ("GOOGLE_API_KEY",))
 
 
 def _azure() -> Service:

@@ -79,9 +79,7 @@ class Catalogue:
         self._models: dict[tuple[str, str], ModelSpec] = {}
         self.add(models)
         self._aliases = {name.casefold(): target for name, target in (aliases or {}).items()}
-        self._open: dict[str, Wire] = (
-            dict(open_providers) if isinstance(open_providers, Mapping) else dict.fromkeys(open_providers, "openai-chat")
-        )
+        self._open: dict[str, Wire] = dict(open_providers) if isinstance(open_providers, Mapping) else dict.fromkeys(open_providers, "openai-chat")
         self.aliases: Mapping[str, str] = dict(aliases or {})
 
     @property

@@ -63,8 +63,7 @@ from agentcli.protocol.models import ProviderSpec, Usage
 from agentcli.providers.base import CallPart, ModelRequest, ServedPart, StopPart, StreamPart, TextPart, ThinkingPart, UsagePart
 
 ERRORS: dict[str, type[ProviderError]] = {
-    kind.kind: kind
-    for kind in (AuthenticationFailed, RateLimited, Unavailable, StreamBroken, RequestRejected, ContextOverflow, InvalidResponse)
+    kind.kind: kind for kind in (AuthenticationFailed, RateLimited, Unavailable, StreamBroken, RequestRejected, ContextOverflow, InvalidResponse)
 }
 
 

@@ -10,9 +10,7 @@ from agentcli.safety.words import Word, word
 
 _LONGEST = 2_000
 _ADDRESS = r"(?:\d+(?:~\d+)?|\$|/(?:\\.|[^/\\\n])+/[IM]?)"
-_SUBSTITUTE = "|".join(
-    rf"s{sign}(?:\\.|[^{sign}\\\n])*{sign}(?:\\.|[^{sign}\\\n])*{sign}[gpiIm0-9]*" for sign in map(re.escape, "/|#,:@!%+~")
-)
+_SUBSTITUTE = "|".join(rf"s{sign}(?:\\.|[^{sign}\\\n])*{sign}(?:\\.|[^{sign}\\\n])*{sign}[gpiIm0-9]*" for sign in map(re.escape, "/|#,:@!%+~"))
 _SED_COMMAND = rf"(?:[pdDPnNgGhHxl=]|[qQ]\d*|{_SUBSTITUTE})"
 _SED_STEP = rf"[ \t]*(?:{_ADDRESS}(?:,[+~]?(?:{_ADDRESS}|\d+))?[ \t]*!?[ \t]*)?{_SED_COMMAND}[ \t]*"
 _SED = re.compile(rf"(?:{_SED_STEP}[;\n])*(?:{_SED_STEP})?")

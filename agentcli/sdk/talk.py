@@ -82,9 +82,7 @@ class Talking(ABC):
         itself.append(weakref.ref(items))
         return items
 
-    async def _items(
-        self, message: str | UserMessage, output_schema: OutputSchema | None, itself: list[weakref.ref[Items]]
-    ) -> Items:
+    async def _items(self, message: str | UserMessage, output_schema: OutputSchema | None, itself: list[weakref.ref[Items]]) -> Items:
         await self._free()
         tally = RunTally()
         queue: asyncio.Queue[Envelope | None] = asyncio.Queue()

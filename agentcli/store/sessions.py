@@ -94,9 +94,7 @@ def load(path: Path) -> Loaded:
     last = parse(tail)
     if isinstance(last, Envelope):
         found.append(last)
-    problems = [
-        f"{path}:{number}: no event, left out ({part})." for number, part in enumerate(found, start=1) if isinstance(part, str) and part
-    ]
+    problems = [f"{path}:{number}: no event, left out ({part})." for number, part in enumerate(found, start=1) if isinstance(part, str) and part]
     return Loaded(
         envelopes=tuple(part for part in found if isinstance(part, Envelope)),
         problems=tuple(problems),

@@ -49,9 +49,7 @@ class GrepArgs(Arguments):
         description="content: the lines with numbers; files: names of files with a match; count: matching lines per file.",
     )
     context: int = Field(0, ge=0, validation_alias=AliasChoices("context", "-C"), description="Lines to show around each match.")
-    limit: int = Field(
-        100, ge=1, validation_alias=AliasChoices("limit", "head_limit", "max_results"), description="How many lines or files to show."
-    )
+    limit: int = Field(100, ge=1, validation_alias=AliasChoices("limit", "head_limit", "max_results"), description="How many lines or files to show.")
     multiline: bool = Field(False, description="Let the pattern match across lines; a dot then matches a line end too.")
 
     @field_validator("output", mode="before")

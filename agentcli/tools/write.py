@@ -17,9 +17,7 @@ from agentcli.tools.replacing import refuse_placeholder
 
 class WriteArgs(Arguments):
     path: str = Field(validation_alias=PATH_NAMES, description="The file, absolute or relative to the working folder.")
-    content: str = Field(
-        validation_alias=AliasChoices("content", "contents", "text", "file_text"), description="The whole new content of the file."
-    )
+    content: str = Field(validation_alias=AliasChoices("content", "contents", "text", "file_text"), description="The whole new content of the file.")
 
 
 class Write(Tool[WriteArgs]):

@@ -105,9 +105,7 @@ def sessions_default(context: typer.Context) -> None:
 
 
 @sessions.command("list")
-def sessions_list(
-    all_: Annotated[bool, typer.Option("--all", help="Of every folder.")] = False, json: Json = False, cwd: Cwd = None
-) -> None:
+def sessions_list(all_: Annotated[bool, typer.Option("--all", help="Of every folder.")] = False, json: Json = False, cwd: Cwd = None) -> None:
     """The latest first."""
     listing.sessions(None if all_ else folder_of(cwd), as_json=json)
 

@@ -19,9 +19,7 @@ def ranked(typed: str, names: Sequence[str], most: int = MOST) -> list[str]:
         scattered = re.compile(".*?".join(map(re.escape, wanted)))
         known = {name for _, _, name in scored}
         scored += [
-            (4 + match.end() - match.start(), len(name), name)
-            for name in names
-            if name not in known and (match := scattered.search(name.casefold()))
+            (4 + match.end() - match.start(), len(name), name) for name in names if name not in known and (match := scattered.search(name.casefold()))
         ]
     return [name for _, _, name in sorted(scored)[:most]]
 

@@ -31,9 +31,7 @@ class JsonSink(Sink):
 class StreamJsonSink(JsonSink):
     """Every event as a line when it happens, the result object as the last. Where a person watches both streams, the lines say it all."""
 
-    def __init__(
-        self, out: Output, progress: Progress, tally: Tally, last: LastMessage | None, limits: Limits, *, include_partial: bool
-    ) -> None:
+    def __init__(self, out: Output, progress: Progress, tally: Tally, last: LastMessage | None, limits: Limits, *, include_partial: bool) -> None:
         super().__init__(out, progress, tally, last, limits)
         self._stream = StreamJson(tally, include_partial=include_partial)
 

@@ -149,5 +149,3 @@ def _picture(repl: Repl, dropped: str) -> tuple[str, str]:
 def _history() -> History:
     path = history_file()
     return FileHistory(str(path)) if path is not None else InMemoryHistory()
-
-

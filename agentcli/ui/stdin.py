@@ -62,9 +62,7 @@ async def read_prompt(
     return Prompt(f"{prompt}\n\n<stdin>\n{text.rstrip()}\n</stdin>", notices=notices)
 
 
-async def read_messages(
-    stdin: TextIO | None, notice: Callable[[str], None], *, most_bytes: int = MOST_BYTES
-) -> AsyncGenerator[UserMessage, None]:
+async def read_messages(stdin: TextIO | None, notice: Callable[[str], None], *, most_bytes: int = MOST_BYTES) -> AsyncGenerator[UserMessage, None]:
     """The user messages of `--input-format stream-json`, one a line, each as soon as its line is there.
 
     A line of another type is passed over with a notice.

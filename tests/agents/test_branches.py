@@ -57,9 +57,7 @@ async def test_what_the_parent_had_uncommitted_is_there_for_the_worker_and_is_no
     repository.write("new.txt", "untracked\n")
     before = repository.status()
     async with opened(config(service.url), repository.path) as (session, seen):
-        prompt = calling(
-            *edit("untracked", "seen", "new.txt"), *edit("line 30", "last", "app.txt"), *edit("staged", "seen too", "staged.txt")
-        )
+        prompt = calling(*edit("untracked", "seen", "new.txt"), *edit("line 30", "last", "app.txt"), *edit("staged", "seen too", "staged.txt"))
         told = await delegate(session, service, ("task", branch(prompt)))
     assert [event.status for event in seen.of(AgentFinished)] == ["completed"]
     assert (repository.status(), repository.read("new.txt")) == (before, "untracked\n")
@@ -247,7 +245,7 @@ ESCAPES = {
     "GIT_DIR": "GIT_DIR={parent}/.git git commit --allow-empty -m escaped",
     "a redirection": "echo escaped > {parent}/app.txt",
     "a link": "ln -s {parent} out && echo escaped > out/app.txt",
-    "another program": "python3 -c 'open(\"{parent}/app.txt\", \"w\").write(\"escaped\")'",
+    "another program": 'python3 -c \'open("{parent}/app.txt", "w").write("escaped")\'',
 }
 
 
@@ -279,4 +277,3 @@ async def test_a_child_of_a_confined_worker_is_confined_too(service: Server, rep
     async with opened(config(service.url), repository.path, agents_json=chief, permission_mode="bypass") as (session, _):
         told = await delegate(session, service, ("task", {**branch(inner), "agent": "chief"}))
     assert (repository.status(), "Not permitted: " in all_texts(told.requests)) == ([], True)
-

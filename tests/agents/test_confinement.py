@@ -216,7 +216,7 @@ async def test_a_worker_with_a_branch_cannot_leave_it_by_a_shell_though_everythi
     tries = (
         f"echo x > {repository.path}/app.txt",
         f"git -C {repository.path} commit --quiet --allow-empty -m x",
-        f"python3 -c 'open(\"{repository.path}/app.txt\", \"w\")'",
+        f'python3 -c \'open("{repository.path}/app.txt", "w")\'',
         "echo inside > made.txt",
     )
     prompt = calling(*(("bash", {"command": command}) for command in tries))

@@ -94,4 +94,3 @@ async def test_a_worker_of_a_worker_inherits_from_that_worker(service: Server, t
     assert seen.by(AgentFinished)["main/chief-1/scout-1"].model == ModelUse(
         "beta/gemini-flash:low", "beta/gemini-flash:low", "parent", "gemini-flash"
     )
-

@@ -180,7 +180,7 @@ async def test_a_model_that_a_person_names_for_workers_must_exist_at_the_start(s
 
 @pytest.mark.parametrize("options", [{"model": "beta/qwen3:8b"}, {"fallback_models": ["beta/qwen3:8b"]}])
 async def test_a_budget_refuses_a_model_of_unknown_price_at_the_start(service: Server, tmp_path: Path, options: dict[str, Any]) -> None:
-    words = r'the price of beta/qwen3:8b is unknown'
+    words = r"the price of beta/qwen3:8b is unknown"
     with pytest.raises(ModelRefused, match=words) as refused:
         async with opened(config(service.url), tmp_path, max_budget_usd=1.0, **options):
             pass

@@ -81,9 +81,7 @@ def test_a_pin_without_a_call_or_with_the_same_one_needs_no_note() -> None:
 
 
 def test_inherit_in_the_call_skips_the_definition_and_subagent_model() -> None:
-    assert use(call="inherit", definition="fast", subagent_model="acme/mute") == ModelUse(
-        "openai/gpt-strong:low", "openai/gpt-strong:low", "parent"
-    )
+    assert use(call="inherit", definition="fast", subagent_model="acme/mute") == ModelUse("openai/gpt-strong:low", "openai/gpt-strong:low", "parent")
 
 
 def test_a_pin_still_wins_over_inherit_in_the_call_and_the_note_says_so() -> None:

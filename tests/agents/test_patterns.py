@@ -44,7 +44,10 @@ async def test_without_items_the_stages_run_once(service: Server, tmp_path: Path
 
 async def test_a_stage_may_have_a_name_and_a_schema_of_its_own(tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    stages = [{"agent": "explore", "prompt": "count", "description": "count it", "output_schema": schema}, {"agent": "explore", "prompt": "{previous}"}]
+    stages = [
+        {"agent": "explore", "prompt": "count", "description": "count it", "output_schema": schema},
+        {"agent": "explore", "prompt": "{previous}"},
+    ]
     with Server(always=obey_but(count=Answer('{"n": 3}'))) as server:
         async with opened(hcl(server.url), tmp_path) as (session, seen):
             await delegate(session, server, ("pipeline", {"stages": stages}))

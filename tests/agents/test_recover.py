@@ -35,9 +35,7 @@ asyncio.run(main())
 
 async def killed_session(project: Path, scratch: Path, *more: str) -> None:
     """Opens a workspace, writes into it and is killed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", WORKER, str(project), str(scratch), *more, stdout=asyncio.subprocess.PIPE
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, str(project), str(scratch), *more, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     assert await process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGKILL)
@@ -79,9 +77,7 @@ async def test_half_made_clones_are_cleared_away_and_what_is_not_ours_stays(repo
     broken = scratch / "broken"
     broken.mkdir()
     (broken / "workspace.json").write_text("{")
-    assert await recover(scratch) == (
-        Recovered("broken", broken, error=f"{broken / 'workspace.json'} cannot be read (DecodeError)."),
-    )
+    assert await recover(scratch) == (Recovered("broken", broken, error=f"{broken / 'workspace.json'} cannot be read (DecodeError)."),)
     assert sorted(path.name for path in scratch.iterdir()) == ["broken", "foreign"]
     assert await recover(scratch / "nowhere") == ()
 

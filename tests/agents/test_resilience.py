@@ -182,7 +182,9 @@ def answered(status: int, code: str = "") -> Any:
     ],
     ids=["404", "401", "quota", "402", "503", "400", "422"],
 )
-async def test_a_model_that_is_not_to_be_had_is_left_and_a_request_that_is_wrong_is_not_tried_elsewhere(tmp_path: Path, reply: Any, hops: bool) -> None:
+async def test_a_model_that_is_not_to_be_had_is_left_and_a_request_that_is_wrong_is_not_tried_elsewhere(
+    tmp_path: Path, reply: Any, hops: bool
+) -> None:
     def service(request: Captured) -> Reply:
         return reply if asked(request).provider == "beta" else obey(request)
 

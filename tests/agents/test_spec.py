@@ -60,9 +60,7 @@ def test_a_definition_may_only_make_its_mode_stricter(own: PermissionMode | None
 def test_laying_one_over_another_changes_only_what_it_says() -> None:
     base = worker(description="Finds.", system_prompt="You find.", tools=("read",), timeout_s=5.0, source="builtin")
     top = worker(model="fast", tools=(), place="agent.hcl:3")
-    assert laid_over(base, top) == worker(
-        description="Finds.", system_prompt="You find.", tools=(), timeout_s=5.0, model="fast", place="agent.hcl:3"
-    )
+    assert laid_over(base, top) == worker(description="Finds.", system_prompt="You find.", tools=(), timeout_s=5.0, model="fast", place="agent.hcl:3")
 
 
 def test_a_clone_has_its_parents_prompt_tools_and_mode_under_its_own_name() -> None:

@@ -265,9 +265,7 @@ async def test_what_a_worker_writes_into_its_git_config_is_never_run(repository:
 async def test_workers_that_edit_the_same_file_at_once_hand_back_branches_of_their_own_and_conflicts_are_listed(
     repository: Repository, scratch: Path
 ) -> None:
-    spaces = await asyncio.gather(
-        *(open_workspace("branch", repository.path, scratch, f"main/worker-{number}") for number in range(1, 9))
-    )
+    spaces = await asyncio.gather(*(open_workspace("branch", repository.path, scratch, f"main/worker-{number}") for number in range(1, 9)))
     for number, space in enumerate(spaces, 1):
         line = 5 if number == 8 else number * 3
         (space.path / "app.txt").write_text(edited(LINES, line, f"W{number}") if number != 8 else edited(LINES, 6, "EIGHT"))

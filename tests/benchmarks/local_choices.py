@@ -167,7 +167,9 @@ async def measure(model: str, runs: int, cases: tuple[Case, ...], show: bool) ->
     first, later = tried[0], tried[1:]
     seconds, tokens = statistics.median(one.seconds for one in later), statistics.mean(one.output for one in later)
     print(f"{first.served}: first step {first.seconds:.1f} s, with loading, of {first.prompt} prompt tokens;")
-    print(f"  later ones {seconds:.1f} s in the middle, of {tokens:.0f} tokens, {min(one.cached for one in later)} or more prompt tokens from the cache")
+    print(
+        f"  later ones {seconds:.1f} s in the middle, of {tokens:.0f} tokens, {min(one.cached for one in later)} or more prompt tokens from the cache"
+    )
     return scores
 
 

@@ -76,7 +76,7 @@ ERRORS = {
     "as JSON escapes it": lambda request: Plain(403, b'{"error":{"message":"no ' + KEY.replace("/", "\\/").encode() + b'"}}'),
     "in a URL": lambda request: failed(404, f"no https://x.example/v1?key={quote(KEY, safe='')}"),
     "redirect": lambda request: Plain(307, b"", {"location": f"http://{quote(KEY, safe='')}@127.0.0.2:9/{KEY}"}),
-    "success that is none": lambda request: Plain(200, f"data: {{\"error\": {{\"message\": \"{KEY}\"}}}}\n\n", {"content-type": "text/event-stream"}),
+    "success that is none": lambda request: Plain(200, f'data: {{"error": {{"message": "{KEY}"}}}}\n\n', {"content-type": "text/event-stream"}),
     "status of the line": lambda request: Plain(422, {"detail": [{"loc": ["header"], "msg": KEY}]}),
 }
 

@@ -103,9 +103,7 @@ SIGNALS = [(wire, signal.SIGINT, 130) for wire in NAMES] + [(NAMES[0], signal.SI
 
 
 @pytest.mark.parametrize(("wire", "number", "code"), SIGNALS)
-def test_a_signal_in_the_middle_of_a_stream_ends_with_one_result_and_no_process(
-    tmp_path: Path, wire: str, number: signal.Signals, code: int
-) -> None:
+def test_a_signal_in_the_middle_of_a_stream_ends_with_one_result_and_no_process(tmp_path: Path, wire: str, number: signal.Signals, code: int) -> None:
     with Server(Answer("Once upon a time there was").sent(stall_after=5)) as server:
         (tmp_path / "agent.hcl").write_text(config(server.url, wire))
         program = start("--config", "agent.hcl", "-p", "tell", "--output-format", "json", cwd=tmp_path)
@@ -156,9 +154,7 @@ def _appears(mark: str) -> bool:
 def test_a_reader_that_goes_away_ends_the_run_quietly(tmp_path: Path) -> None:
     with Server(always=Answer("word " * 3000)) as server:
         (tmp_path / "agent.hcl").write_text(config(server.url))
-        program = start(
-            "--config", "agent.hcl", "-p", "hi", "--output-format", "stream-json", "--include-partial-messages", cwd=tmp_path
-        )
+        program = start("--config", "agent.hcl", "-p", "hi", "--output-format", "stream-json", "--include-partial-messages", cwd=tmp_path)
         assert program.stdout is not None
         program.stdout.read(10)
         program.stdout.close()

@@ -106,7 +106,7 @@ def test_the_terminal_session_asks_too(place: Place) -> None:
         env = place.env(OPENAI_API_KEY="sk-test-canary-key", OPENAI_BASE_URL=server.url)
         config = Path(env["XDG_CONFIG_HOME"]) / "agentcli"
         config.mkdir(parents=True)
-        (config / "config.hcl").write_text("ui { notifications = \"off\" }\n")  # not the first start
+        (config / "config.hcl").write_text('ui { notifications = "off" }\n')  # not the first start
         terminal = Terminal(agentcli(), place.folder, env)
         try:
             terminal.see("openai/only")
@@ -132,7 +132,10 @@ def test_the_library_asks_too_from_within_a_loop_and_without_one(own_key: str, m
 def test_models_lists_what_the_service_has_and_says_where_it_cannot(place: Place) -> None:
     with Server(models=("one", "two")) as server:
         rows = json.loads(ran(place, "models", "--json", url=server.url).out)
-    assert [(row["id"], row["wire"], row["key_present"]) for row in rows][:2] == [("openai/one", "openai-chat", True), ("openai/two", "openai-chat", True)]
+    assert [(row["id"], row["wire"], row["key_present"]) for row in rows][:2] == [
+        ("openai/one", "openai-chat", True),
+        ("openai/two", "openai-chat", True),
+    ]
     gone = ran(place, "models", url="http://127.0.0.1:9/v1")
     assert (gone.code, "openai: what it has is not known" in gone.out) == (0, True)
 

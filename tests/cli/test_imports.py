@@ -13,7 +13,7 @@ from support.program import run
 from support.server import Answer, Server
 
 ROOT = Path(__file__).resolve().parents[2]
-WATCH = '''
+WATCH = """
 import atexit, importlib.machinery, json, os, sys
 
 HIDDEN = set(json.loads(os.environ["HIDDEN"]))
@@ -36,7 +36,7 @@ def report(code=0, leave=os._exit):
 
 os._exit = report
 atexit.register(report, leave=lambda code: None)
-'''
+"""
 SPELLED = {"import-linter": "importlinter", "pytest-timeout": "pytest_timeout"}
 """Distributions whose module is not named like them."""
 

@@ -120,7 +120,7 @@ def test_what_is_wrong_is_told_with_its_place(text: str, place: str, says: str) 
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("text", ['a = "${env("HOME")}"', 'a = "x ${HOME} y"', 'a = "%{ if x }"', "a = <<E\n${env(\"HOME\")}\nE", 'a = "${"'])
+@pytest.mark.parametrize("text", ['a = "${env("HOME")}"', 'a = "x ${HOME} y"', 'a = "%{ if x }"', 'a = <<E\n${env("HOME")}\nE', 'a = "${"'])
 def test_text_that_asks_for_evaluation_is_refused_and_says_how_to_write_it(text: str) -> None:
     line = complaint(text)
     assert "text is never evaluated" in line
@@ -164,7 +164,7 @@ def test_any_text_written_as_a_literal_comes_back_the_same(text: str) -> None:
     assert not closed or (problems == [] and table.entries[0].node.value == text)  # type: ignore[union-attr]
 
 
-@given(st.text(alphabet='ab"\'\\\n\r{}[]()=:,.#/*<>-E$%1 \t\ufeff\x00é', max_size=60))
+@given(st.text(alphabet="ab\"'\\\n\r{}[]()=:,.#/*<>-E$%1 \t\ufeff\x00é", max_size=60))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_text_makes_anything_but_nodes_or_problems_with_a_place(text: str) -> None:
     _, problems = parse(text, "f")

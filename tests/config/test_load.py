@@ -37,17 +37,13 @@ def test_the_example_of_the_interface_loads_as_written(desk: Desk, shared: Path)
     model = ModelSpec(
         "openai", "MiniMax-M2.7-highspeed", name="MiniMax Fast", effort=("low", "high"), context=200000, output=8192, cost=Cost(0.3, 1.2, 0.03)
     )
-    scout = AgentBlock(
-        "scout", "Reads files and reports findings.", model="fast", tools=("read", "grep", "glob", "ls"), place=f"{file}:18"
-    )
+    scout = AgentBlock("scout", "Reads files and reports findings.", model="fast", tools=("read", "grep", "glob", "ls"), place=f"{file}:18")
     assert config.default_model == Setting("openai/MiniMax-M2.7-highspeed", "config", "user", f"{file}:1")
     assert config.subagent_model == Setting("local/qwen", "config", "user", f"{file}:2")
     assert config.provider_names == ("openai",)
     assert config.models("openai") == (model,)
     assert config.closed("openai")
-    assert config.provider("openai") == ProviderSpec(
-        "openai", base_url="https://api.openai.com/v1", api_key=Secret("sk-real"), max_concurrent=8
-    )
+    assert config.provider("openai") == ProviderSpec("openai", base_url="https://api.openai.com/v1", api_key=Secret("sk-real"), max_concurrent=8)
     assert config.aliases == {"fast": "openai/MiniMax-M2.7-highspeed"}
     assert config.agents == (scout,)
     assert (config.permissions.allow, config.permissions.deny) == ((Rule("bash(git status)", f"{file}:24"),), (Rule("read(.env*)", f"{file}:25"),))
@@ -151,7 +147,7 @@ def test_a_pipe_can_be_named(desk: Desk) -> None:
         os.close(reader)
 
 
-@pytest.mark.parametrize("data", ["\ufeffaliases { a = \"m/x\" }\n".encode(), b'# c\r\naliases {\r\n  a = "m/x"\r\n}\r\n', b'aliases { a = "m/x" }'])
+@pytest.mark.parametrize("data", ['\ufeffaliases { a = "m/x" }\n'.encode(), b'# c\r\naliases {\r\n  a = "m/x"\r\n}\r\n', b'aliases { a = "m/x" }'])
 def test_byte_order_mark_crlf_and_a_missing_last_newline_are_fine(desk: Desk, data: bytes) -> None:
     desk.write_user(data)
     assert desk.load().aliases == {"a": "m/x"}

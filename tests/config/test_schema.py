@@ -78,8 +78,7 @@ def test_a_literal_key_is_a_secret_from_the_moment_it_is_read() -> None:
         ),
         (
             'providers "a" { wire = "opnai-chat" }',
-            "f:1:17: providers.a.wire must be one of openai-chat, openai-responses, anthropic, gemini, local, scripted."
-            ' Did you mean "openai-chat"?',
+            'f:1:17: providers.a.wire must be one of openai-chat, openai-responses, anthropic, gemini, local, scripted. Did you mean "openai-chat"?',
         ),
         ('providers "a" { base_url = "ftp://x" }', "f:1:17: providers.a.base_url must be an address that starts with http:// or https://."),
         ('providers "a" { base_url = "http://u:p@x" }', "f:1:17: providers.a.base_url must not hold a user name or password (put it in headers)."),

@@ -35,7 +35,11 @@ def test_a_command_let_go_answers_at_once_and_its_result_comes_as_a_message(tmp_
 
 
 async def _let_go(tmp_path: Path) -> None:
-    steps = [command("touch began; until [ -e go ]; do sleep 0.02; done; echo built"), {"when": "sent this to the background", "text": "I go on."}, "It is built."]
+    steps = [
+        command("touch began; until [ -e go ]; do sleep 0.02; done; echo built"),
+        {"when": "sent this to the background", "text": "I go on."},
+        "It is built.",
+    ]
     acted = stage(tmp_path, steps, tools=(Bash(),))
     run = asyncio.create_task(acted.loop.run(user_text("build")))
     with pytest.raises(UsageError, match="nothing runs that could go on in the background"):

@@ -186,7 +186,10 @@ def test_what_is_still_too_long_is_summed_up_and_a_summary_that_overflows_is_ask
     ("steps", "why"),
     [
         ([OVERFLOW], "nothing that could be left out"),
-        (["word " * 900, "word " * 900, OVERFLOW, {"error": {"kind": "unavailable", "message": "down"}, "repeat": True}], "could not be summed up: demo: down"),
+        (
+            ["word " * 900, "word " * 900, OVERFLOW, {"error": {"kind": "unavailable", "message": "down"}, "repeat": True}],
+            "could not be summed up: demo: down",
+        ),
         (["word " * 900, "word " * 900, OVERFLOW, "sum", OVERFLOW, "sum", OVERFLOW], "still too long"),
     ],
     ids=["nothing to leave out", "no summary", "twice"],
@@ -292,7 +295,12 @@ def test_whatever_is_kept_the_result_is_a_valid_history_that_begins_with_the_fir
 
 def test_pictures_in_old_results_become_words_and_those_of_a_person_stay() -> None:
     first = UserMessage((Text("look"), PICTURE))
-    history: list[Message] = [first, AssistantMessage((ToolCall("c", "read", "{}"),)), ToolMessage((ToolResult("c", "read", (PICTURE,)),)), user_text("b")]
+    history: list[Message] = [
+        first,
+        AssistantMessage((ToolCall("c", "read", "{}"),)),
+        ToolMessage((ToolResult("c", "read", (PICTURE,)),)),
+        user_text("b"),
+    ]
     made = compacted(history, Compacted(summary="", tokens_before=0, tokens_after=0, kept=1, older_chars=400))
     assert made[0] == first
     assert isinstance(made[2], ToolMessage)

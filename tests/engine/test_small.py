@@ -177,7 +177,9 @@ def test_a_step_is_read_as_the_call_it_asks_for() -> None:
     assert read_back({"tool": "read", "path": "ä.txt"}, user_text("Hi")) == ToolCall("next", "read", '{"path": "ä.txt"}')
 
 
-@pytest.mark.parametrize("text", ['{"tool": "answer"}', '{"tool": "nope"}', '{"path": "a"}', "[1]", "words", '{"tool": "write", "content": "cut o', ""])
+@pytest.mark.parametrize(
+    "text", ['{"tool": "answer"}', '{"tool": "nope"}', '{"path": "a"}', "[1]", "words", '{"tool": "write", "content": "cut o', ""]
+)
 def test_what_is_no_whole_call_of_an_offered_tool_means_answer(text: str) -> None:
     assert small.read_step(wrote(text), "next", asked(user_text("Hi"))) is None
 

@@ -152,8 +152,10 @@ def test_what_is_not_surely_read_as_bash_reads_it_counts_as_not_understood(comma
 @pytest.mark.parametrize(
     "command",
     [
-        "while true; do cd x; " * 12 + "ls" + "; done" * 12, "for a in 1 2 3 4 5 6 7 8 9; do " * 12 + "ls" + "; done" * 12,
-        "echo " + "{a,b}" * 40, "[[ " * 9_000,
+        "while true; do cd x; " * 12 + "ls" + "; done" * 12,
+        "for a in 1 2 3 4 5 6 7 8 9; do " * 12 + "ls" + "; done" * 12,
+        "echo " + "{a,b}" * 40,
+        "[[ " * 9_000,
     ],
 )
 def test_no_command_makes_the_analysis_long(command: str) -> None:

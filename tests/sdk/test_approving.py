@@ -117,7 +117,10 @@ def test_a_session_closes_while_its_callback_still_waits(play: Play) -> None:
 @pytest.mark.parametrize(
     ("denial", "for_programs"),
     [
-        ("bash x: no. To allow it: --allowed-tools 'bash(x),bash(say it'\\''s)'", """bash x: no. To allow it: allowed_tools=["bash(x)", "bash(say it's)"]"""),
+        (
+            "bash x: no. To allow it: --allowed-tools 'bash(x),bash(say it'\\''s)'",
+            """bash x: no. To allow it: allowed_tools=["bash(x)", "bash(say it's)"]""",
+        ),
         ("edit a: no. To allow it: --permission-mode accept-edits", 'edit a: no. To allow it: permission_mode="accept-edits"'),
         ("bash echo ' To allow it: '\"': never.", "bash echo ' To allow it: '\"': never."),
         ("bash x: never.", "bash x: never."),

@@ -63,7 +63,9 @@ def visit(folder: Path, order: tuple[str, ...], model_of: Callable[[str], str]) 
             assert again.send(f"Read file-{len(order) - 1}.txt again.").text.strip()
     results = [result for message in history if isinstance(message, ToolMessage) for result in message.results]
     assert [any(f"colour number {number}" in result.text() for result in results) for number in range(len(order))] == [True] * len(order)
-    assert {part.wire for message in history if isinstance(message, AssistantMessage) for part in message.content if isinstance(part, Thinking)} == set(NAMES)
+    assert {
+        part.wire for message in history if isinstance(message, AssistantMessage) for part in message.content if isinstance(part, Thinking)
+    } == set(NAMES)
     return server.requests
 
 

@@ -167,7 +167,11 @@ def test_methods_partials_and_objects_that_are_called_make_tools_too() -> None:
 
     price, plus, buy = tool(Shop(250).price), tool(partial(add, 1, c=5)), tool(name="buy")(Shop(1))
     assert [(one.name, one.description) for one in (price, plus, buy)] == [("price", "Tells the price."), ("add", "Adds."), ("buy", "Buys.")]
-    assert [answer(price, context(Path()), count=2), answer(plus, context(Path()), b=2), answer(buy, context(Path()), count=3)] == ["500", "8", "3 bought"]
+    assert [answer(price, context(Path()), count=2), answer(plus, context(Path()), b=2), answer(buy, context(Path()), count=3)] == [
+        "500",
+        "8",
+        "3 bought",
+    ]
 
 
 def test_dataclasses_enums_and_names_that_pydantic_uses_itself_are_good_parameters() -> None:

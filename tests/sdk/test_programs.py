@@ -95,7 +95,9 @@ def test_an_editor_that_fails_or_is_not_there_says_so(monkeypatch: pytest.Monkey
 # --- git ---
 
 
-def test_the_branch_is_read_from_any_folder_of_a_repository_a_worktree_and_a_detached_head(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_branch_is_read_from_any_folder_of_a_repository_a_worktree_and_a_detached_head(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     below = repository / "x/y"
     below.mkdir(parents=True)
     tree = tmp_path_factory.mktemp("elsewhere") / "tree"
@@ -106,7 +108,9 @@ def test_the_branch_is_read_from_any_folder_of_a_repository_a_worktree_and_a_det
     assert git_branch(tmp_path_factory.mktemp("no repository")) == ""
 
 
-def test_the_difference_tells_changes_and_new_files_and_where_there_is_no_repository(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_difference_tells_changes_and_new_files_and_where_there_is_no_repository(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     assert asyncio.run(working_diff(repository)) == ("", ())
     (repository / "a.txt").write_text("two\n")
     (repository / "ä b.txt").write_text("new\n")

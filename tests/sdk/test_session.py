@@ -398,8 +398,6 @@ def test_events_of_one_run_only_count_for_its_own_result(play: Play) -> None:
 
 def test_tool_results_of_a_stream_come_as_events(play: Play) -> None:
     async def scene(session: AsyncSession) -> list[str]:
-        return [
-            item.event.result.name async for item in session.stream("x") if isinstance(item, Envelope) and isinstance(item.event, ToolFinished)
-        ]
+        return [item.event.result.name async for item in session.stream("x") if isinstance(item, Envelope) and isinstance(item.event, ToolFinished)]
 
     assert play(scripted([{"calls": [{"name": "ls", "arguments": {}}]}, "ok"]), scene) == ["ls"]

@@ -39,10 +39,16 @@ TASK = {"agent": "explore", "prompt": "x"}
         (lambda session: session.send(None), "a message is text or a UserMessage, not NoneType"),
         (lambda session: session.send(" \n"), "the message is empty"),
         (lambda session: anext(session.stream(b"x")), "a message is text or a UserMessage, not bytes"),
-        (lambda session: session.send("x", output_schema="str"), "output_schema is a pydantic model (the class) or a JSON schema (a dict), not 'str'"),
+        (
+            lambda session: session.send("x", output_schema="str"),
+            "output_schema is a pydantic model (the class) or a JSON schema (a dict), not 'str'",
+        ),
         (lambda session: session.send("x", output_schema=list[int]), "not list[int]. Put a list or a plain type into a model"),
         (lambda session: session.send("x", output_schema={"type": "objekt"}), "output_schema: no valid JSON schema: 'objekt' is not valid"),
-        (lambda session: session.task("explore", "x", output_schema=3), "output_schema is a pydantic model (the class) or a JSON schema (a dict), not 3"),
+        (
+            lambda session: session.task("explore", "x", output_schema=3),
+            "output_schema is a pydantic model (the class) or a JSON schema (a dict), not 3",
+        ),
         (lambda session: session.parallel(TASK), "parallel takes a list of tasks, not dict. Put the one into [ ]."),
         (lambda session: session.parallel(None), "parallel takes a list of tasks, not NoneType"),
         (lambda session: session.parallel([TASK], "50"), "budget_tokens of parallel must be a number of more than 0, not '50'"),

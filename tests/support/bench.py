@@ -51,7 +51,9 @@ class Bench:
     program: Warm
     base: Path
 
-    def run(self, name: str, wire: str, *words: str, always: Script, replies: Iterable[Script] = (), limits: Mapping[str, float] | None = None) -> Run:
+    def run(
+        self, name: str, wire: str, *words: str, always: Script, replies: Iterable[Script] = (), limits: Mapping[str, float] | None = None
+    ) -> Run:
         """Asks `Go` over a wire, all commands allowed. `name`: of its folder, also one that an earlier run was in. `limits`: as in a config."""
         folder, config = self.base / f"{wire} {name}".replace(":", ""), self.config(wire, limits)
         folder.mkdir(exist_ok=True)

@@ -22,9 +22,7 @@ class Ground:
         """A command with `{root}` and `{outside}` filled in."""
         return text.replace("{root}", str(self.root)).replace("{outside}", str(self.outside))
 
-    def policy(
-        self, mode: PermissionMode = "default", allow: Sequence[str] = (), ask: Sequence[str] = (), deny: Sequence[str] = ()
-    ) -> Policy:
+    def policy(self, mode: PermissionMode = "default", allow: Sequence[str] = (), ask: Sequence[str] = (), deny: Sequence[str] = ()) -> Policy:
         return Policy(
             mode,
             (self.root,),

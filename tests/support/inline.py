@@ -95,7 +95,9 @@ class Reading:
         self.raw += self._taken(0.02)
 
 
-def written(folder: Path, columns: int, rows: int, play: Callable[[Repl], Iterator[None]], clock: Callable[[], float] = time.time) -> tuple[bytes, bytes]:
+def written(
+    folder: Path, columns: int, rows: int, play: Callable[[Repl], Iterator[None]], clock: Callable[[], float] = time.time
+) -> tuple[bytes, bytes]:
     """What the screen of a session writes while `play` goes on, an update after each of its steps: until it leaves, and in all."""
     standing: list[bytes] = []
     with pytest.MonkeyPatch.context() as patch, terminal(patch, columns, rows) as taken, Reading(taken) as reading:

@@ -1,8 +1,8 @@
 """Agents of the library in tests: on the scripted model, or on the loopback server. The config is text, so it is the whole.
 
-    agent = scripted(["hello"])                        # an AsyncAgent; `hcl` gives the text alone, for the sync Agent
-    with Server(always=echo) as server:
-        Agent.create(served(server, "small", "large"))
+agent = scripted(["hello"])                        # an AsyncAgent; `hcl` gives the text alone, for the sync Agent
+with Server(always=echo) as server:
+    Agent.create(served(server, "small", "large"))
 """
 
 from __future__ import annotations

@@ -301,9 +301,7 @@ class Server:
             return Failed(418, "the test server has no reply left")
         return script(request) if callable(script) else script
 
-    async def _send(
-        self, reply: Reply, wire: Wire | None, request: Captured, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
+    async def _send(self, reply: Reply, wire: Wire | None, request: Captured, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         match reply:
             case Silence():
                 await reader.read()

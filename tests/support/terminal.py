@@ -43,9 +43,7 @@ providers "demo" {
 class Terminal:
     """One program on one pty. Everything waits for what the screen shows; `close` ends it, also one that hangs."""
 
-    def __init__(
-        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None, columns: int = 100, rows: int = 30
-    ) -> None:
+    def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None, columns: int = 100, rows: int = 30) -> None:
         self.screen = pyte.HistoryScreen(columns, rows, history=10_000)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""

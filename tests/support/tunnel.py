@@ -1,8 +1,8 @@
 """A loopback HTTP proxy that opens tunnels (CONNECT): whatever host is named, each leads to one port of this machine. It keeps what it was told.
 
-    with Server(Answer("hi"), tls=context) as server, Tunnel(server.port) as proxy:
-        ...
-    proxy.heads[0]          # the lines of the first request to it
+with Server(Answer("hi"), tls=context) as server, Tunnel(server.port) as proxy:
+    ...
+proxy.heads[0]          # the lines of the first request to it
 """
 
 from __future__ import annotations

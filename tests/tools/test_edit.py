@@ -182,8 +182,11 @@ def test_places_that_overlap_are_ambiguous(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "old", "message"),
     [
-        (b"def f():\n    return 1\n", "def f():\n\treturn 1",
-         "Lines 1-2 differ from it in white space only; copy them exactly:\ndef f():\n    return 1"),
+        (
+            b"def f():\n    return 1\n",
+            "def f():\n\treturn 1",
+            "Lines 1-2 differ from it in white space only; copy them exactly:\ndef f():\n    return 1",
+        ),
         (b"x = compute(a, b)\n", "x = compute(a, c)", "The nearest line is 1:\nx = compute(a, b)"),
         (b"alpha\nbeta\n", "1\talpha\n2\tbeta", "Leave out the line numbers that read puts in front."),
         (b"a\nb", "b\n", "It is at the end of the file, whose last line has no line end: leave the last one out."),
@@ -235,7 +238,7 @@ def test_an_empty_old_text_creates_a_file_or_fills_an_empty_one(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "line",
-    ["# ... rest of code ...", "// ... existing code ...", "(rest of methods ...)", "/* ... unchanged lines ... */", "... the rest of the file"]
+    ["# ... rest of code ...", "// ... existing code ...", "(rest of methods ...)", "/* ... unchanged lines ... */", "... the rest of the file"],
 )
 def test_a_placeholder_is_refused(line: str, tmp_path: Path) -> None:
     path, ctx = known(tmp_path, b"a\nb\nc\n")

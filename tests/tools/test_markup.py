@@ -149,6 +149,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_page_made_to_be_slow_is_not(name: str) -> None:
     """Twenty times as much may take long, but not four hundred times as long; the least of three counts, for the machine is shared."""
+
     def seconds(size: int) -> float:
         source = ("<div " if name == "attributes" else "") + HOSTILE[name] * (size // len(HOSTILE[name]))
         times = []

@@ -190,7 +190,9 @@ def test_output_of_a_command_keeps_its_columns_and_a_long_line_goes_on_below() -
 def test_no_single_line_is_folded_away(lines: int, told: str) -> None:
     output = "\n".join(map(str, range(lines)))
     shown = drawn(tool(output, display=CommandDisplay("seq", output, 0)))
-    assert shown[1:] == ([told, "    2", *[f"    {number}" for number in range(3, 7)]] if told else ["  ⎿ 0", *[f"    {at}" for at in range(1, lines)]])
+    assert shown[1:] == (
+        [told, "    2", *[f"    {number}" for number in range(3, 7)]] if told else ["  ⎿ 0", *[f"    {at}" for at in range(1, lines)]]
+    )
 
 
 def test_what_the_model_was_told_of_a_shell_command_shows_its_start_when_a_session_is_resumed() -> None:

@@ -16,7 +16,9 @@ from agentcli.ui.pieces import Splitter, undisputed
 
 RESET = "\x1b[0m"
 PIECES = st.one_of(
-    st.sampled_from([RESET, "\x1b[0;36m", "\x1b[0;2m", "\x1b[0;1;31m", "\r\n", "\x1b[3C", "\x1b[A", "\b", "\x1b[K", "\x1b[J", "\x1b[?25l", "\x1b[?25h"]),
+    st.sampled_from(
+        [RESET, "\x1b[0;36m", "\x1b[0;2m", "\x1b[0;1;31m", "\r\n", "\x1b[3C", "\x1b[A", "\b", "\x1b[K", "\x1b[J", "\x1b[?25l", "\x1b[?25h"]
+    ),
     st.text("ab ⠹模", min_size=1, max_size=3),
     st.just("\x1b[1;33mown\x1b[0m\r\n"),
 )

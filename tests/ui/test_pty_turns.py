@@ -371,9 +371,7 @@ def test_a_signal_ends_a_running_turn_in_order(session: Open, own_home: Path) ->
     assert stored(own_home)[-1]["type"] == "run_finished"
 
 
-def test_a_killed_session_is_taken_up_again_and_the_shell_gets_its_terminal_back(
-    tmp_path: Path, terminals: list[Terminal], session: Open
-) -> None:
+def test_a_killed_session_is_taken_up_again_and_the_shell_gets_its_terminal_back(tmp_path: Path, terminals: list[Terminal], session: Open) -> None:
     config = workplace(tmp_path, [HOLD, {"when": "and now", "text": "Where were we?"}])
     shell = Terminal(["bash", "--norc", "-i"], tmp_path / "project", {"PS1": "sh> "})
     terminals.append(shell)

@@ -94,7 +94,9 @@ def test_any_markdown_in_any_cuts_ends_as_the_rendering_of_the_whole(
 
 LONG_CODE = "\n".join(f"def f{number}(x):  # {'y' * (number % 120)}" for number in range(500))
 LONG_TABLE = "\n".join(["| name | what | why |", "|---|---|---|", *(f"| `f{at}` | {'it does much ' * 12} | 日本語{at} |" for at in range(12))])
-LONG = f"Here it is:\n\n```python\n{LONG_CODE}\n```\n\n{LONG_TABLE}\n\n{'x' * 900}\n\n" + "\n\n".join(f"Part {at} " + "with words " * 40 for at in range(60))
+LONG = f"Here it is:\n\n```python\n{LONG_CODE}\n```\n\n{LONG_TABLE}\n\n{'x' * 900}\n\n" + "\n\n".join(
+    f"Part {at} " + "with words " * 40 for at in range(60)
+)
 
 
 @pytest.mark.parametrize("columns", [80, 300])

@@ -39,9 +39,7 @@ def one_call(story: Story, number: int) -> None:
     story.tell(ToolStarted(call_id=f"c{number}", name="grep", title=f'"def main_{number}"', arguments="{}"), agent=who)
 
 
-def test_sixty_updates_of_four_workers_cost_less_than_ten_kilobytes_and_erase_nothing_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sixty_updates_of_four_workers_cost_less_than_ten_kilobytes_and_erase_nothing_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch) as taken:
         written: list[bytes] = []
         seen = pyte.Screen(100, 30)

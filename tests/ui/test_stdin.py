@@ -179,9 +179,7 @@ def test_too_much_input_is_refused_with_the_limit(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 10_000_001)
     with pytest.raises(UsageError) as caught, path.open() as stdin:
         read_prompt("p", stdin)
-    assert caught.value.line() == (
-        "more than 10 MB on stdin: no model takes that much. Write it to a file and name the file in the prompt."
-    )
+    assert caught.value.line() == ("more than 10 MB on stdin: no model takes that much. Write it to a file and name the file in the prompt.")
     path.write_bytes(b"x" * 10_000_000)
     with path.open() as stdin:
         assert len(read_prompt("", stdin).text) == 10_000_000
@@ -197,9 +195,7 @@ def test_too_much_input_is_refused_with_the_limit(tmp_path: Path) -> None:
         (b"a\x00b", "a\x00b", ()),
     ],
 )
-def test_input_is_utf8_whatever_the_locale_and_what_is_not_is_replaced_with_a_notice(
-    data: bytes, text: str, notices: tuple[str, ...]
-) -> None:
+def test_input_is_utf8_whatever_the_locale_and_what_is_not_is_replaced_with_a_notice(data: bytes, text: str, notices: tuple[str, ...]) -> None:
     with piped(data) as stdin:
         assert read_prompt("", stdin) == Prompt(text, piped=True, notices=notices)
 

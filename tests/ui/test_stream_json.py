@@ -153,9 +153,7 @@ def test_the_pieces_of_a_message_add_up_to_the_message() -> None:
 def test_an_answer_that_broke_off_and_was_tried_again_is_no_message_twice() -> None:
     story = Story().tell(started(), submitted("x"), CallStarted(call=1, model=BIG))
     story.tell(answered("half", failure=RATE_LIMITED), CallStarted(call=1, model=BIG, attempt=2), answered("whole"), ended("whole"))
-    assert [line["message"]["content"] for line in printed(story.envelopes) if line["type"] == "assistant"] == [
-        [{"type": "text", "text": "whole"}]
-    ]
+    assert [line["message"]["content"] for line in printed(story.envelopes) if line["type"] == "assistant"] == [[{"type": "text", "text": "whole"}]]
 
 
 def test_an_answer_that_broke_off_for_good_is_shown_with_its_error() -> None:

@@ -143,5 +143,3 @@ async def diff(repl: Repl, rest: str) -> None:
 
 def _k(number: int | None) -> str:
     return "?" if number is None else tokens(number).removesuffix(" tok")
-
-
