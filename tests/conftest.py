@@ -23,6 +23,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if config.args != config.getini("testpaths") else min(2, os.cpu_count() or 1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option for what takes too long for every run of the suite."""
+    parser.addoption("--all-models", action="store_true", help="run the example programs on both real local models too, for half an hour and more")
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Isolates the person's home and working directory; yields the home."""

@@ -39,8 +39,10 @@ def run(project: Path) -> Run:
 
 
 @pytest.fixture
-def local_weights(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where both local models are; skips, naming the command, where they are not."""
+def local_weights(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where both local models are; skips, naming the command, where they are not or nobody asked for what takes so long."""
+    if not pytestconfig.getoption("all_models"):
+        pytest.skip("takes long: uv run pytest --all-models tests/examples")
     if reason := missing(*LOCAL):
         pytest.skip(reason)
     monkeypatch.setenv("AGENTCLI_WEIGHTS", str(FOLDER))
