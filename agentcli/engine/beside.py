@@ -30,12 +30,13 @@ class Beside:
 
         `what` names the call in the message that brings its result.
         """
-        job = asyncio.create_task(work)
         let_go = self._running[call_id] = asyncio.get_running_loop().create_future()
+        job = asyncio.create_task(_telling(work, let_go))
         try:
-            await asyncio.wait((job, let_go), return_when=asyncio.FIRST_COMPLETED)
+            await let_go
         except asyncio.CancelledError:
             await _ended((job,))
+            work.close()  # cancelled before its first step it was never begun
             raise
         finally:
             del self._running[call_id]
@@ -79,6 +80,15 @@ class Beside:
             text = "\n".join(part.text for part in outcome.content if isinstance(part, Text)) or "(no output)"
             said = f"{'Failed' if outcome.is_error else 'Done'} in the background: {what}\n{text}"
         self._late.append((call_id, user_text(said, "worker")))
+
+
+async def _telling(work: Coroutine[Any, Any, ToolOutcome], told: asyncio.Future[None]) -> ToolOutcome:
+    """The work, its end told from within: a wait for two futures would pass through the event loop once more."""
+    try:
+        return await work
+    finally:
+        if not told.done():
+            told.set_result(None)
 
 
 async def _ended(jobs: Collection[asyncio.Task[ToolOutcome]]) -> None:

@@ -104,9 +104,10 @@ def _add_assistant(out: list[dict[str, Any]], message: AssistantMessage, quirks:
     else:
         entry = {"role": "assistant", "content": text or None}
         out.append(entry)
-    thinking = "".join(part.text for part in message.content if isinstance(part, Thinking) and part.wire in ("", WIRE))
-    if quirks.echo_reasoning and quirks.reasoning_fields and (thinking or calls):
-        entry[quirks.reasoning_fields[0]] = thinking
+    if quirks.echo_reasoning and quirks.reasoning_fields:
+        thinking = "".join(part.text for part in message.content if isinstance(part, Thinking) and part.wire in ("", WIRE))
+        if thinking or calls:
+            entry[quirks.reasoning_fields[0]] = thinking
     if calls:
         entry["tool_calls"] = calls
 

@@ -26,6 +26,11 @@ R = TypeVar("R")
 WHOLE_LIMIT = 64 * 1024 * 1024
 """Bytes up to which a file is digested when read, and may be edited. Beyond it a change shows by time and size only."""
 
+SMALL = 64 * 1024
+"""Bytes up to which a file that is in memory is read where one stands: handing it to a thread takes longer (0.3 ms) than reading it."""
+SMALL_FOLDER = 16 * 1024
+"""Bytes of a folder itself, some hundred names, up to which it is looked through where one stands for names like a missing one."""
+
 CODES = {
     errno.ENOENT: "no_file",
     errno.EACCES: "denied",
@@ -212,6 +217,39 @@ def contents(path: Path, shown: str) -> tuple[bytes, os.stat_result]:
         while len(data) <= WHOLE_LIMIT and (part := os.read(fd, 1 << 20)):
             data += part
         return bytes(data), found
+
+
+def at_hand(path: Path) -> bool:
+    """Whether reading a file is done at once, waiting for no disk and no network: it is small and in memory, or it is missing. Never raises."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return _is_small_folder(path.parent)
+    except OSError:
+        return False
+    # What /proc makes up has no size.
+    return stat.S_ISREG(found.st_mode) and 0 < found.st_size <= SMALL and _in_memory(path, found.st_size)
+
+
+def _is_small_folder(path: Path) -> bool:
+    try:
+        return path.stat().st_size <= SMALL_FOLDER
+    except OSError:
+        return False
+
+
+def _in_memory(path: Path, size: int) -> bool:
+    no_wait = getattr(os, "RWF_NOWAIT", None)
+    if no_wait is None:
+        return False
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            return os.preadv(fd, [bytearray(size)], 0, no_wait) == size
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
 
 
 # --- stamps ---

@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import hashlib
 import os
+from pathlib import Path
 
 from msgspec import Struct, field
 from pydantic import Field
@@ -46,7 +47,8 @@ class Read(Tool[ReadArgs]):
         return args.path if args.offset <= 1 else f"{args.path} from line {args.offset}"
 
     async def run(self, args: ReadArgs, ctx: ToolContext) -> ToolOutcome:
-        return await asyncio.to_thread(_read, args, ctx)
+        path = files.located(ctx, args.path)
+        return _read(args, ctx, path) if files.at_hand(path) else await asyncio.to_thread(_read, args, ctx, path)
 
 
 class _Page(Struct):
@@ -106,8 +108,7 @@ class _Page(Struct):
         self.full = len(self.lines) == self.limit
 
 
-def _read(args: ReadArgs, ctx: ToolContext) -> ToolOutcome:
-    path = files.located(ctx, args.path)
+def _read(args: ReadArgs, ctx: ToolContext, path: Path) -> ToolOutcome:
     with files.opened(path, args.path) as fd:
         sample = os.read(fd, texts.SAMPLE)
         encoding = _text_encoding(sample, args.path, os.fstat(fd).st_size)

@@ -67,6 +67,15 @@ def test_a_legacy_encoding_is_guessed_and_named(text: str, encoding: str, tmp_pa
     assert answer(READ, context(tmp_path), path="f") == f"1\t{text}\n[encoding: {encoding} (guessed)]"
 
 
+def test_what_cannot_be_read_without_waiting_gives_the_same_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    quick, missing = answer(READ, context(tmp_path), path="a.txt"), refusal(READ, context(tmp_path), path="b.txt")
+    monkeypatch.delattr(os, "RWF_NOWAIT", raising=False)
+    monkeypatch.setattr(files, "SMALL_FOLDER", -1)
+    assert refusal(READ, context(tmp_path), path="b.txt") == missing
+    assert answer(READ, context(tmp_path), path="a.txt") == quick == "1\tone\n2\ttwo"
+
+
 def test_a_range_says_where_it_is_and_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("".join(f"line {number}\n" for number in range(1, 11)))
     ctx = context(tmp_path)
@@ -243,7 +252,7 @@ def test_a_file_without_permission_is_refused_in_one_line(tmp_path: Path) -> Non
     (tmp_path / "f").write_text("x")
     (tmp_path / "f").chmod(0)
     code = (
-        "import os, sys; sys.path.insert(0, 'tests')\n"
+        "import concurrent.futures.thread, os, sys; sys.path.insert(0, 'tests')\n"
         "from pathlib import Path; from support.toolbox import answer, context, refusal; from agentcli.tools.read import Read\n"
         "ctx = context(Path('.')); answer(Read(), ctx, path='README.md'); os.getuid() or os.setuid(65534)\n"
         "print(*refusal(Read(), ctx, path=sys.argv[1]))"
