@@ -20,6 +20,8 @@ CHARSET = re.compile(r"utf-?(8|16|32)(-?[lb]e)?|us-ascii|ascii|latin-?1|iso-?885
 """Names of charsets that pages use; Python knows codecs under other names that are no charsets."""
 META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+FRONT_MATTER = re.compile(r"\A---\n(?:\S+: .*\n)+---\n")
+"""What the converter puts before a page that has a title or a description."""
 GAPS = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}")
 
 
@@ -59,10 +61,27 @@ def read(body: bytes, kind: str, charset: str, url: str) -> Page:
     text = _decoded(body, charset, html=kind in HTML_TYPES)
     if kind not in HTML_TYPES:
         return Page(clean(text).strip("\n"))
-    from agentcli.tools.markup import markdown
+    return _markdown(text, url)
 
-    page = markdown(text, url)
-    return Page(GAPS.sub("\n\n", clean(page.text)).strip(), clean(page.title, keep_newlines=False))
+
+def _markdown(source: str, url: str) -> Page:
+    """HTML as Markdown, links whole, without what a browser does not show. What the converter takes for no HTML stays as it is."""
+    import html_to_markdown as converter
+
+    options = converter.options.ConversionOptions(
+        base_url=url,
+        bullets="-",
+        compact_tables=True,
+        inline_data_media="alt_text_only",
+        preprocessing=converter.options.PreprocessingOptions(enabled=False),  # it would leave out navigation, which is how one goes on
+    )
+    try:
+        found = converter.convert(source, options)
+    except converter.ConversionError:
+        return Page(clean(source).strip("\n"))
+    title = found.metadata.document.title if found.metadata else None
+    text = FRONT_MATTER.sub("", found.content or "", count=1)
+    return Page(GAPS.sub("\n\n", clean(text)).strip(), " ".join(clean(title or "", keep_newlines=False).split()))
 
 
 def _decoded(body: bytes, charset: str, *, html: bool) -> str:

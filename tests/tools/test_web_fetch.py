@@ -485,7 +485,7 @@ def test_arguments_that_mean_nothing_are_refused(given: dict[str, object]) -> No
 def test_importing_the_tool_imports_neither_httpx_nor_the_converter() -> None:
     program = (
         "import sys; import agentcli.tools.web_fetch; "
-        "print([name for name in ('httpx', 'bs4', 'markdownify', 'urllib.request', 'agentcli.tools.markup') if name in sys.modules])"
+        "print([name for name in ('httpx', 'html_to_markdown', 'urllib.request') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
