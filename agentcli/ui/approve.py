@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from agentcli.protocol.commands import Answer
 from agentcli.protocol.events import Decision
-from agentcli.protocol.text import clean, one_line, visible
+from agentcli.protocol.text import cells, clean, one_line, visible
 from agentcli.ui.items import Waiting
 from agentcli.ui.lines import Line, Piece, cut, worded, wrapped
 
@@ -48,6 +48,9 @@ class Choice(Struct):
 
     def reads(self, letter: str) -> bool:
         return any(letter.casefold() == option.key for option in self.options)
+
+    def takes(self, key: str) -> bool:
+        return key in ("escape", "enter", "c-c", "c-d")
 
     def hasty(self, letter: str) -> bool:
         return True
@@ -123,6 +126,11 @@ class Approval(Struct):
 
     def reads(self, letter: str) -> bool:
         return self.reason is not None or letter.casefold() in ("s" if self.saving else "ysna1")
+
+    def takes(self, key: str) -> bool:
+        if self.reason is not None:
+            return key != "c-c"
+        return key == "escape" or (self.saving and key == "enter")
 
     def hasty(self, letter: str) -> bool:
         return self.reason is None and letter.casefold() in "ysa1"
@@ -248,18 +256,20 @@ class Approval(Struct):
         keys: list[Line] = [[("key", "y"), ("dim", " once")], [("key", "s"), ("dim", " this session")]]
         if self.asked.rule:
             keys.append([("key", "a"), ("dim", f" always: {visible(self.asked.rule)}")])
-        keys.append([("key", "n"), ("dim", " no, with a reason")])
+        keys += [[("key", "n"), ("dim", " no, and why")], [("key", "Esc"), ("dim", " no")]]
         return _flowed(keys, width)
 
 
 def _flowed(parts: list[Line], width: int) -> list[Line]:
-    """Parts side by side where they fit, else on lines of their own."""
-    joined: Line = [("", "  ")]
-    for at, part in enumerate(parts):
-        joined += [("dim", " · "), *part] if at else part
-    if sum(len(text) for _, text in joined) <= width:
-        return [joined]
-    return [cut([("", "  "), *part], width) for part in parts]
+    """Parts side by side, on as many lines as they take."""
+    rows: list[Line] = [[("", "  "), *parts[0]]]
+    for part in parts[1:]:
+        longer = [*rows[-1], ("dim", " · "), *part]
+        if sum(cells(text) for _, text in longer) <= width:
+            rows[-1] = longer
+        else:
+            rows.append([("", "  "), *part])
+    return [cut(row, width) for row in rows]
 
 
 def _deed(asked: Waiting) -> str:

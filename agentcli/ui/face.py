@@ -69,6 +69,9 @@ class Overlay(Protocol):
     def reads(self, letter: str) -> bool:
         """Whether a letter means something to it; others go to the prompt, where that is shown."""
 
+    def takes(self, key: str) -> bool:
+        """Whether a key that is no letter, or a pasted text (`text`), means something to it; others go to the prompt too."""
+
     def hasty(self, letter: str) -> bool:
         """Whether a letter does what cannot be taken back, and so is taken only where no other follows at once: it may begin a sentence."""
 

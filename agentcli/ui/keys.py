@@ -9,6 +9,8 @@ from prompt_toolkit.filters import Condition, completion_is_selected, has_comple
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
+from agentcli.ui.answering import Press
+
 if TYPE_CHECKING:
     from agentcli.ui.screen import InlineScreen
 
@@ -32,10 +34,10 @@ def _overlay_keys(keys: KeyBindings, screen: InlineScreen) -> None:
 
     @keys.add(Keys.Any, filter=Condition(lambda: screen.overlay_takes_keys), eager=True)
     def _(event: KeyPressEvent) -> None:
-        press = event.key_sequence[0]
-        name = str(getattr(press.key, "value", press.key))
-        text = press.data if len(name) == 1 or name == "<bracketed-paste>" else ""
-        screen.answering.press("text" if text else NAMES.get(name, name), text)
+        pressed = event.key_sequence[0]
+        name = str(getattr(pressed.key, "value", pressed.key))
+        text = pressed.data if len(name) == 1 or name == "<bracketed-paste>" else ""
+        screen.answering.press(Press("text" if text else NAMES.get(name, name), text, pressed))
 
 
 def _prompt_keys(keys: KeyBindings, screen: InlineScreen) -> None:

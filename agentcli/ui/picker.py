@@ -66,6 +66,9 @@ class Picker(Struct):
     def reads(self, letter: str) -> bool:
         return True
 
+    def takes(self, key: str) -> bool:
+        return True
+
     def hasty(self, letter: str) -> bool:
         return False
 

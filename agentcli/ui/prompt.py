@@ -40,6 +40,8 @@ BUSY = ("Enter steers · Alt+Enter queues · Esc interrupts", "Enter steers · E
 """What an empty prompt says, shorter where the terminal is narrower."""
 QUEUED = ("Enter steers · Alt+Enter queues · Esc takes the queued text back", "Enter steers · Esc takes it back", "Esc takes it back")
 """While something waits for delivery."""
+ASKED = ("Type to steer · Alt+Enter queues · Ctrl+C interrupts", "Type to steer · Ctrl+C interrupts", "Ctrl+C interrupts")
+"""While a question of the agent is open, which has Esc for itself."""
 SHELL = ("Esc ends the command · type on for the agent", "Esc ends the command")
 """While a command of the person's own runs."""
 RUNNING = f"{BUSY[0]} · Ctrl+B background"
@@ -91,6 +93,8 @@ class Prompt:
     def _hint(self) -> Sequence[str]:
         if not self._repl.busy:
             return IDLE if self._repl.shell is None else SHELL
+        if self._repl.overlay is not None:
+            return ASKED
         if self._repl.state.queued:
             return QUEUED
         return (RUNNING, *BUSY) if self._repl.can_let_go else BUSY

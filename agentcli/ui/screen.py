@@ -38,6 +38,8 @@ from agentcli.ui.prompt import MARGIN, MENU_ROWS, MOST_LINES, Prompt
 from agentcli.ui.style import style
 
 if TYPE_CHECKING:
+    from prompt_toolkit.key_binding.key_processor import KeyPress
+
     from agentcli.ui.drawing import Drawing
     from agentcli.ui.repl import Repl
 
@@ -71,7 +73,9 @@ class InlineScreen:
         self.shown = asyncio.Event()
         self.prompt = Prompt(repl, Condition(lambda: not self._prompt_hidden), self._marker)
         self.prompt.buffer.on_text_insert += self._typed
-        self.answering = Answering(repl, self._floor, self.prompt.buffer.insert_text, self._show_soon)
+        self.prompt.search.search_buffer.on_text_insert += self._typed
+        buffer = self.prompt.buffer
+        self.answering = Answering(repl, self._floor, buffer.insert_text, self._pass_on, lambda: buffer.text, self._show_soon)
         self._question = FormattedTextControl(self._overlay_text, focusable=True)
         self._question_window = Window(self._question, height=self._sized(lambda: len(self._overlay)), dont_extend_height=True)
         self._splitter = Splitter()
@@ -352,6 +356,11 @@ class InlineScreen:
         self._floor.typed()
 
     # --- keys ---
+
+    def _pass_on(self, *presses: KeyPress) -> None:
+        """Keys that came while a question had them, for the prompt after all."""
+        self._floor.typed()
+        self.app.key_processor.feed_multiple(list(presses), first=True)
 
     def send(self) -> None:
         """Enter."""

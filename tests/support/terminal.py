@@ -16,7 +16,7 @@ import pyte
 
 ENTER, ESC, TAB, SHIFT_TAB = "\r", "\x1b", "\t", "\x1b[Z"
 CTRL_B, CTRL_C, CTRL_D, CTRL_G, CTRL_J, CTRL_O, CTRL_R = "\x02", "\x03", "\x04", "\x07", "\n", "\x0f", "\x12"
-ALT_ENTER, DOWN, RIGHT, PASTE_BEGIN, PASTE_END = "\x1b\r", "\x1b[B", "\x1b[C", "\x1b[200~", "\x1b[201~"
+ALT_ENTER, BACKSPACE, DOWN, RIGHT, PASTE_BEGIN, PASTE_END = "\x1b\r", "\x7f", "\x1b[B", "\x1b[C", "\x1b[200~", "\x1b[201~"
 READY = "/ commands · @ files · ! shell"
 """What an empty prompt says while nothing runs."""
 BUSY = "Enter steers"

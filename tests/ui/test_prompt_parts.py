@@ -247,7 +247,8 @@ def test_a_question_shows_the_whole_command_what_it_touches_why_and_the_keys() -
         "  make",
         "  touches  build",
         "  why      it removes build.",
-        "  y once · s this session · a always: bash(rm -rf build) · n no, with a reason",
+        "  y once · s this session · a always: bash(rm -rf build) · n no, and why",
+        "  Esc no",
     ]
 
 
@@ -260,7 +261,7 @@ def test_a_command_longer_than_the_screen_says_how_much_is_left_and_knows_that_i
     long = approval([], detail="\n".join(f"line {n}" for n in range(50)))
     shown = texts(long.lines(80, 12))
     assert (len(shown), long.fits(80, 12), long.fits(80, 100)) == (12, False, True)
-    assert "  … 43 more lines; all of it is printed above" in shown
+    assert "  … 44 more lines; all of it is printed above" in shown
     assert texts(long.detail_lines(80)) == [f"  line {n}" for n in range(50)]
 
 

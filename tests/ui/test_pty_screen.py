@@ -160,7 +160,7 @@ def test_forty_columns_hold_a_question_a_list_and_an_answer(session: Open) -> No
     script = [{"when": "go", "text": "I will.", "calls": [{"name": "bash", "arguments": {"command": "rm -rf " + "x" * 60}}]}, REST]
     terminal = session(script, columns=40, rows=24)
     terminal.enter("go")
-    terminal.see("May it run bash?", "y once", "n no, with a reason")
+    terminal.see("May it run bash?", "y once", "n no, and why")
     assert "x" * 60 in "".join(line.strip() for line in terminal.lines)
     terminal.type("y")
     terminal.see("All done here.")

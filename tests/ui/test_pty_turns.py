@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.terminal import ALT_ENTER, BUSY, CTRL_B, CTRL_C, CTRL_D, CTRL_O, ENTER, ESC, RIGHT, SHIFT_TAB, Terminal, agentcli, workplace
+from support.terminal import ALT_ENTER, BACKSPACE, BUSY, CTRL_B, CTRL_C, CTRL_D, CTRL_O, ENTER, ESC, RIGHT, SHIFT_TAB, Terminal, agentcli, workplace
 
 Open = Callable[..., Terminal]
 
@@ -278,6 +278,21 @@ def test_no_letter_of_a_sentence_answers_a_question_that_comes_while_it_is_typed
         terminal.pump(0.05)
     terminal.see("May it run bash?", "› yes always say so")
     assert "allowed" not in terminal.text
+
+
+def test_beside_an_open_question_the_prompt_is_edited_sent_queued_and_cleared_after_a_pause_too(session: Open) -> None:
+    terminal = session([bash("rm -rf x", when="go"), REST])
+    terminal.enter("go")
+    terminal.see("n no, and why · Esc no", "Type to steer")
+    for typed, keys, seen in (("hello", BACKSPACE + ENTER, "next: hell\n"), ("later", ALT_ENTER, "then: later"), ("third", CTRL_C, "Type to steer")):
+        terminal.type(typed)
+        terminal.see(f"› {typed}", "pause typing to answer")
+        terminal.see_no_more("pause typing to answer")
+        terminal.type(keys)
+        terminal.see(seen, "Esc no")
+    terminal.type(ESC)
+    terminal.see("✗ refused: bash rm -rf x", "> hell", "> later")
+    assert "interrupted" not in terminal.text
 
 
 # --- workers ---

@@ -134,7 +134,7 @@ def test_a_question_on_a_terminal_that_is_too_low_still_shows_its_keys(tmp_path:
 
         asyncio.run(run())
         shown = "\n".join(seen.display)
-        assert "n no, with a reason" in shown
+        assert "n no, and why" in shown
         assert "too small" not in shown
 
 
