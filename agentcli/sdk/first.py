@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class FirstModel(Struct, frozen=True):
-    """A model to begin with. `size` in bytes, of weights still to be fetched; 0 where nothing is."""
+    """A model to begin with. `size` in bytes, of weights still to be fetched from `source`; 0 where nothing is."""
 
     model: str
     why: str
     size: int = 0
+    source: str = ""
 
 
 def first_models(agent: AsyncAgent) -> list[FirstModel]:
@@ -30,8 +31,7 @@ def first_models(agent: AsyncAgent) -> list[FirstModel]:
         ids = (preset.default,) if preset.default else agent.services.served.get(name, ())
         found += [FirstModel(f"{name}/{model}", f"{keys.get(name, 'its key')} is set") for model in ids]
     for row in weights_rows():
-        why = "runs here without a key" if row.path else f"runs here without a key, once it is fetched from {row.source}"
-        found.append(FirstModel(f"local/{row.name}", why, 0 if row.path else row.size))
+        found.append(FirstModel(f"local/{row.name}", "runs here without a key", *((0, "") if row.path else (row.size, row.source))))
     return found
 
 

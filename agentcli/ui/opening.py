@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agentcli.ui.repl import Repl
 
 SHOWN_TURNS = 3
-"""How many of a resumed session's turns are printed again."""
+"""How many of a resumed session's turns are printed again, unless they stand on the screen."""
 
 
 async def open_first(repl: Repl) -> None:
@@ -96,7 +96,8 @@ def _is_first_start(repl: Repl) -> bool:
 
     config, options = repl.agent.config, repl.start.options
     named = options.get("model") or options.get("resume") or options.get("continue_latest")
-    if named or config.files or config.default_model is not None or saved.variable("AGENTCLI_MODEL") or repl.start.bare:
+    counts = [file for file in config.files if file != config.untrusted]
+    if named or counts or config.default_model is not None or saved.variable("AGENTCLI_MODEL") or repl.start.bare:
         return False
     return not saved.was_asked("setup")
 
@@ -111,16 +112,16 @@ def open_session(repl: Repl, options: dict[str, Any]) -> None:
     show_session(repl, session, past)
 
 
-async def change_session(repl: Repl, options: dict[str, Any]) -> None:
-    """Opens another session in place of the one that is open. Raises UsageError while a turn runs, AgentError where it cannot be opened; the
-    old one goes on then."""
+async def change_session(repl: Repl, options: dict[str, Any], shown_turns: int = SHOWN_TURNS) -> None:
+    """Opens another session in place of the one that is open, and prints that many of its turns. Raises UsageError while a turn runs, AgentError
+    where it cannot be opened; the old one goes on then."""
     if repl.busy:
         raise UsageError("a turn is running.", hint="Esc interrupts it; then try again.")
     past = _past(repl, options)
     session = repl.agent.session(repl.cwd, Wanted(**options))
     await repl.session.close()
     forget_empty(repl)
-    show_session(repl, session, past)
+    show_session(repl, session, past, shown_turns)
 
 
 def forget_empty(repl: Repl) -> None:
@@ -143,7 +144,7 @@ def _past(repl: Repl, options: dict[str, Any]) -> tuple[Envelope, ...]:
     return session_events(wanted) if wanted else ()
 
 
-def show_session(repl: Repl, session: AsyncSession, past: tuple[Envelope, ...]) -> None:
+def show_session(repl: Repl, session: AsyncSession, past: tuple[Envelope, ...], shown_turns: int = SHOWN_TURNS) -> None:
     """Makes it the one on the screen: what was said before in short, then whatever comes."""
     from agentcli.sdk.programs import git_branch
     from agentcli.ui.lookups import limits_in, price_in
@@ -153,20 +154,21 @@ def show_session(repl: Repl, session: AsyncSession, past: tuple[Envelope, ...]) 
     repl.state = Screen(price=price_in(session), limit=lambda model: limits(model)[0])
     for envelope in past:
         repl.state.feed(envelope)
-    repl.out += _recent(repl.state.take())
+    items = repl.state.take()
+    repl.out += _recent(items, shown_turns) if shown_turns else []
     repl.branch = git_branch(repl.cwd)
     session.listen(repl.feed)
     session.start()
 
 
-def _recent(items: list[Any]) -> list[Any]:
+def _recent(items: list[Any], turns: int) -> list[Any]:
     """The last turns of a session, and a line that says what is not shown."""
     from agentcli.ui.face import Told
     from agentcli.ui.items import UserSaid
 
     starts = [at for at, item in enumerate(items) if isinstance(item, UserSaid) and item.origin in ("person", "stdin")]
-    if len(starts) <= SHOWN_TURNS:
+    if len(starts) <= turns:
         return items
-    left = len(starts) - SHOWN_TURNS
+    left = len(starts) - turns
     told = Told(([("dim", f"({left} earlier turns are not printed again)")],))
-    return [told, *items[starts[-SHOWN_TURNS] :]]
+    return [told, *items[starts[-turns] :]]

@@ -30,7 +30,7 @@ class Pastes(Struct):
 
     def fold(self, text: str) -> str:
         """What goes into the prompt for a paste: itself where it is short, else a mark."""
-        lines = text.count("\n") + 1
+        lines = text.removesuffix("\n").count("\n") + 1
         if lines <= FOLD_LINES and len(text) <= FOLD_CHARACTERS:
             return text
         size = f"{lines} lines" if lines > FOLD_LINES else f"{len(text)} characters"

@@ -43,6 +43,7 @@ class PlainFace:
         self.shown = asyncio.Event()
         self._failed: BaseException | None = None
         self._asked: Overlay | None = None
+        self._warned = False
         self._prompted = False
         self._due: asyncio.TimerHandle | None = None
         self._known: set[str] = set()
@@ -69,13 +70,25 @@ class PlainFace:
 
     def changed(self) -> None:
         self._print()
+        # Not at once: one word may answer several questions, of which the others are then never read out.
+        asyncio.get_running_loop().call_soon(self._ask)
+        self._warn()
+        self._watch()
+
+    def _ask(self) -> None:
         overlay = self.repl.overlay
         if overlay is not None and overlay is not self._asked:
             self._line(*_spoken(overlay))
         self._asked = overlay
-        self._watch()
         if self._due is None and not self._prompted:
             self._due = asyncio.get_running_loop().call_later(PROMPT_S, self._prompt)
+
+    def _warn(self) -> None:
+        """What one more Ctrl+C does, once."""
+        armed = self.repl.quit_armed and not self.repl.busy
+        if armed and not self._warned:
+            self._line("Ctrl+C again quits.")
+        self._warned = armed
 
     def _prompt(self) -> None:
         self._due = None
@@ -148,6 +161,7 @@ class PlainFace:
         return None
 
     def _take(self, line: str) -> None:
+        self._ask()
         self._prompted = False
         overlay: Any = self.repl.overlay
         if overlay is None:

@@ -263,7 +263,7 @@ class Repl:
             return None
         if said in LEAVING:
             return self.quit()
-        if said.startswith("!") and said[1:].strip():
+        if said.startswith("!"):
             return self.spawn(self._shell(said[1:].strip()))
         if is_command(said) or said == "?":
             return self.spawn(self._command("/help" if said == "?" else said))
@@ -299,6 +299,8 @@ class Repl:
         await run_command(self, said)
 
     async def _shell(self, line: str) -> None:
+        if not line:
+            raise UsageError("no command after the '!'.", hint="For example: !git status")
         await self.opened.wait()
         if self.shell is not None:
             raise UsageError("a shell command is already running.", hint="Esc ends it.")

@@ -25,7 +25,7 @@ async def guide(repl: Repl) -> None:
     found = first_models(repl.agent)
     keys = list(dict.fromkeys(one.why.partition(" ")[0] for one in found if one.why.endswith("is set")))
     repl.say(*_welcome(keys, key_variables()))
-    rows = [Row(one.model, (one.model, f"{one.why} ({megabytes(one.size)})" if one.size else one.why)) for one in found]
+    rows = [Row(one.model, (one.model, f"{one.why}; fetches {megabytes(one.size)} from {one.source}" if one.size else one.why)) for one in found]
     rows.append(Row(LATER, ("decide later", "name one with --model, or write default_model into a config")))
     picked = await repl.ask(Picker("Which model should run from now on?", rows))
     saved.remember_asked("setup")
@@ -33,7 +33,7 @@ async def guide(repl: Repl) -> None:
         path = saved.save_default_model(picked.value)
         repl.say([("", f"{picked.value} is the default (saved in {saved.shown_path(path)}); /model changes it.")])
         await _read_again(repl)
-    else:
+    elif keys:
         repl.say([("dim", "Skipped. A later choice is kept with a d at its end: /model NAME d")])
 
 

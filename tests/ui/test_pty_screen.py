@@ -61,12 +61,19 @@ def test_the_first_start_without_a_config_asks_once_for_a_default(tmp_path: Path
     assert "sk-test-canary" not in first.raw.decode()
 
 
-def test_a_skipped_first_start_without_any_model_names_the_three_ways(tmp_path: Path, terminals: list[Terminal]) -> None:
+@pytest.mark.parametrize("brought", [False, True], ids=["no config", "a config that is not trusted"])
+def test_a_skipped_first_start_without_any_model_names_the_three_ways(tmp_path: Path, terminals: list[Terminal], brought: bool) -> None:
+    if brought:
+        (tmp_path / "agent.hcl").write_text('providers "theirs" { wire = "scripted" }\n')
     terminal = Terminal(agentcli(), tmp_path)
     terminals.append(terminal)
+    if brought:
+        terminal.see("Do you trust what is in it?", "n not now")
+        terminal.type("n")
     terminal.see("No key found (looked for OPENAI_API_KEY", "decide later")
     terminal.type(ESC)
     assert terminal.end() == 2
+    assert "/model NAME d" not in plain_text(terminal.raw)
     assert "no model to run on. Three ways: set a key" in plain_text(terminal.raw)
 
 
@@ -388,6 +395,28 @@ def test_plain_lines_tell_what_takes_long_do_not_repeat_what_was_typed_and_print
     terminal.enter("/help")
     terminal.see("/more", "while the agent works: steer it; answers a question")
     assert "Shift+Tab" not in terminal.everything
+
+
+def test_plain_lines_read_out_no_question_that_is_answered_already_and_say_when_one_more_key_quits(session: Open) -> None:
+    tasks = [{"agent": "general", "prompt": f"chore {number}"} for number in range(3)]
+    script = [
+        {"when": "do", "calls": [{"name": "parallel_task", "arguments": {"tasks": tasks}}]},
+        {"agent": "general", "each": True, "replies": [{"calls": [{"name": "bash", "arguments": {"command": "rm -rf old"}}]}, {"text": "Clean."}]},
+        REST,
+    ]
+    terminal = session(script, "--plain", wait=False)
+    terminal.see("mode default", "\n>")
+    terminal.enter("do")
+    terminal.see("general-1 asks: bash", "\n>")
+    terminal.enter("what")
+    terminal.see("(2 more wait)")
+    terminal.enter("s")
+    terminal.see("allowed for this session to general-3", "All done here.")
+    assert terminal.everything.count(" asks: bash") == 2
+    terminal.type(CTRL_C)
+    terminal.see("Ctrl+C again quits.")
+    terminal.type(CTRL_C)
+    assert terminal.end() == 0
 
 
 def test_plain_lines_by_config_and_an_interrupt_there(session: Open) -> None:

@@ -318,6 +318,39 @@ def test_a_worker_that_failed_runs_again_on_another_model(session: Open) -> None
     terminal.see("←", "The worker found it.")
 
 
+def test_a_worker_of_before_a_resume_is_told_of_and_cannot_run_again(session: Open) -> None:
+    script = [{"when": "look", "calls": [{"name": "task", "arguments": {"agent": "explore", "prompt": "find it"}}]}, REST]
+    first = session(script)
+    first.enter("look")
+    first.see("✓ explore-1", "2 turns")
+    first.type(CTRL_D)
+    assert first.end() == 0
+    second = session(script, "-c")
+    second.enter("/agents retry explore-1")
+    second.see("✗ explore-1 ran before this session was resumed. Ask for its task anew")
+    second.enter("/agents show explore-1")
+    second.see("task      find it")
+
+
+# --- sessions ---
+
+
+def test_a_copy_and_a_new_session_keep_the_mode_and_a_copy_prints_nothing_again(session: Open, own_home: Path) -> None:
+    terminal = session([REST])
+    terminal.enter("hello")
+    terminal.see("All done here.", "1 turn")
+    terminal.type(SHIFT_TAB + SHIFT_TAB)
+    terminal.see("· plan ·")
+    terminal.enter("/fork")
+    terminal.see("· mode plan", "This is a copy now. To go back to the session itself: /resume ")
+    assert terminal.everything.count("All done here.") == 1
+    terminal.enter("/export ~/copy.md")
+    terminal.see("Written to ")
+    assert "All done here." in (own_home / "copy.md").read_text()
+    terminal.enter("/clear")
+    terminal.see("agentcli 0", "demo/m1 (flag) · mode plan")
+
+
 # --- leaving ---
 
 

@@ -61,7 +61,7 @@ def names_of_models(repl: Repl) -> Iterable[tuple[str, str]]:
     for spec in repl.session.kit.catalogue.models:
         yield f"{spec.provider}/{spec.id}", spec.name
         for level in spec.effort:
-            yield f"{spec.provider}/{spec.id}:{level}", f"{spec.name}, {level} effort"
+            yield f"{spec.provider}/{spec.id}:{level}", f"{spec.name}, {level} effort".removeprefix(", ")
     yield from repl.session.kit.catalogue.aliases.items()
 
 

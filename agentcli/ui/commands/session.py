@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentcli.protocol.errors import StorageError, UsageError
@@ -23,9 +24,10 @@ CHOSEN = ("command", "flag", "session", "fallback")
 
 
 def _own(repl: Repl) -> dict[str, Any]:
-    """The options of this session that the next one keeps: what the command line said, without whose session it was, on the present model."""
+    """The options of this session that the next one keeps: what the command line said, without whose session it was, on the present model and in
+    the present mode."""
     dropped = ("resume", "continue_latest", "fork", "session_id", "model", "effort")
-    kept = {name: value for name, value in repl.start.options.items() if name not in dropped}
+    kept = {name: value for name, value in repl.start.options.items() if name not in dropped} | {"permission_mode": repl.state.mode}
     model = repl.state.model
     return {**kept, "model": model.resolved} if model and model.source in CHOSEN else kept
 
@@ -40,7 +42,7 @@ def _ids(repl: Repl, words: Sequence[str]) -> Iterable[tuple[str, str]]:
 
 @command("clear", "new", "reset")
 async def clear(repl: Repl, rest: str) -> None:
-    """Begin a new session: empty context, same model.
+    """Begin a new session: empty context, same model and mode.
 
     The old one stays saved: /resume goes on with it.
     """
@@ -107,7 +109,9 @@ async def fork(repl: Repl, rest: str) -> None:
     """Go on in a copy of this session; the session itself stays as it is now."""
     if not repl.session.history:
         raise UsageError("nothing was said yet, so there is nothing to copy.")
-    await change_session(repl, {**_own(repl), "resume": repl.session.id, "fork": True})
+    copied = repl.session.id
+    await change_session(repl, {**_own(repl), "resume": copied, "fork": True}, shown_turns=0)
+    repl.say(f"This is a copy now. To go back to the session itself: /resume {copied[:8]}")
 
 
 @command("copy", usage="[code]", complete=lambda repl, words: () if words else (("code", "only the last piece of code in it"),))
@@ -161,7 +165,7 @@ async def export(repl: Repl, rest: str) -> None:
     from agentcli.sdk.overview import session_bytes, session_events
     from agentcli.ui.transcript import transcript
 
-    path = repl.cwd / (rest or f"agentcli-{repl.session.id[:8]}.md")
+    path = repl.cwd / Path(rest or f"agentcli-{repl.session.id[:8]}.md").expanduser()
     if path.exists():
         raise UsageError(f"{path} exists already.", hint="Give another name: /export FILE")
     data = session_bytes(repl.session.id) if path.suffix == ".jsonl" else transcript(session_events(repl.session.id)).encode()

@@ -98,7 +98,7 @@ async def context(repl: Repl, rest: str) -> None:
     last = f"{_k(used)}{of} tokens at the last call." if used else f"No call yet; the model takes {_k(limit)} tokens." if limit else "No call yet."
     parts = context_parts(repl.session)
     total = max(1, sum(part.tokens for part in parts))
-    rows = [(part.name, f"~{_k(part.tokens)}", f"{part.tokens * 100 // total}%") for part in parts]
+    rows = [(part.name, f"~{_k(part.tokens)}", f"{round(part.tokens * 100 / total)}%") for part in parts]
     repl.say([("title", last)], *table(("PART", "TOKENS", "SHARE"), rows), [("dim", "Parts are estimated at four characters a token.")])
 
 

@@ -62,6 +62,7 @@ async def agents(repl: Repl, rest: str) -> None:
     worker = _find(repl, name)
     if verb == "show":
         return _show(repl, worker)
+    _check_here(repl, worker)
     if verb == "retry":
         return await _retry(repl, worker, text.strip())
     return _steer(repl, verb, worker, text.strip())
@@ -129,6 +130,17 @@ def _find(repl: Repl, name: str) -> Worker:
         if name in (facts.id, facts.name, facts.name.rpartition("/")[2]):
             return worker
     raise UnknownAgent(name, tuple(worker.facts().name for worker in workers.values()))
+
+
+def _check_here(repl: Repl, worker: Worker) -> None:
+    """Workers of before the session was taken up again are only told of: what they ran with is gone."""
+    try:
+        repl.session.tree.find(worker.tally.id)
+    except UnknownAgent:
+        name = worker.facts().name
+        raise UsageError(
+            f"{name} ran before this session was resumed.", hint=f"Ask for its task anew; /agents show {name} tells what it was."
+        ) from None
 
 
 def _known(repl: Repl) -> str:
