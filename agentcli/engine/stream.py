@@ -124,9 +124,11 @@ class Call:
 
     def _reply(self, cut: StopReason, error: ProviderError | None) -> Reply:
         merge, now = self._merge, time.monotonic()
-        use = self.active.use
+        use, message = self.active.use, merge.message(cut)
+        if self.quiet and message.stop == cut:
+            message = AssistantMessage((), cut)  # half a step says nothing, to the person or to the model
         return Reply(
-            message=with_unique_ids(merge.message(cut), self.request.messages),
+            message=with_unique_ids(message, self.request.messages),
             use=ModelUse(use.requested, use.resolved, use.source, merge.served),
             usage=merge.usage,
             cost_usd=merge.usage.priced(self.active.cost()),

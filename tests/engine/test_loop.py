@@ -38,7 +38,7 @@ from agentcli.protocol.messages import (
     UserMessage,
     user_text,
 )
-from agentcli.protocol.models import Cost, ModelSpec, Usage
+from agentcli.protocol.models import Cost, ModelSpec, Profile, Usage
 from agentcli.protocol.tools import Access, Tool, ToolContext, ToolOutcome, said
 from agentcli.providers.scripted import ScriptedProvider
 
@@ -302,6 +302,24 @@ def test_an_interrupt_in_a_stream_keeps_what_was_said_and_history_stays_valid(tm
         AssistantMessage((Text("again"),)),
     ]
     assert fold(made.envelopes()) == made.loop.history
+
+
+def test_half_a_step_of_a_small_model_is_neither_shown_nor_remembered(tmp_path: Path) -> None:
+    half = {"text": '{"tool": "echo", "text": "The sea', "hang": True}
+    made = stage(tmp_path, [half], tools=[Echo()], spec=replace(SPEC, profile=Profile("small")))
+
+    async def play() -> None:
+        task = asyncio.create_task(made.loop.run(user_text("write")))
+        while not made.of(CallStarted):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(play())
+    assert [(event.message.content, event.message.stop, event.first_ms > 40) for event in made.of(Replied)] == [((), "interrupted", False)]
+    assert made.loop.history == [user_text("write")]
 
 
 def test_an_interrupt_in_a_tool_gives_every_call_left_an_interrupted_result(tmp_path: Path) -> None:
