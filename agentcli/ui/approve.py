@@ -18,6 +18,8 @@ CHANGES = (("old", "-", "bad"), ("old_string", "-", "bad"), ("new", "+", "good")
 """Arguments of an edit, and how they are marked."""
 
 
+MOST_ROWS = 4
+"""Rows of what a call touches, and of why it asks; of a rule that is to be saved all are shown."""
 NOT_YET: Line = [("dim", "pause typing to answer")]
 """Said while keys still go to the prompt."""
 
@@ -82,11 +84,10 @@ class Choice(Struct):
         return self.answer.done()
 
     def lines(self, width: int, height: int, *, has_keys: bool = True) -> list[Line]:
-        keys: Line = [] if has_keys else NOT_YET
-        for option in self.options if has_keys else ():
-            keys += [("key", option.key), ("dim", f" {option.text}   ")]
+        keys = _named(*((option.key, option.text) for option in self.options))
         title = [[("title", row)] for row in worded(self.title, width)]
-        return [*title, *(row for line in self.body for row in _wrapped(line, width)), cut(keys, width)][-height:]
+        body = [row for line in self.body for row in _wrapped(line, width)]
+        return [*title, *body, *_flowed(keys if has_keys else [NOT_YET], width, "", "   ")][-height:]
 
 
 def _wrapped(line: Line, width: int) -> list[Line]:
@@ -243,32 +244,35 @@ class Approval(Struct):
             facts = [("rule", self.asked.rule), ("saved in", self.saved_in)]
         for name, value in facts:
             rows = worded(clean(visible(value), keep_newlines=False), max(10, width - 11)) if value else []
-            out += [[("dim", f"  {name if not at else '':<8} "), ("", row)] for at, row in enumerate(rows[:4])]
+            if len(rows) > MOST_ROWS and not self.saving:
+                rows[MOST_ROWS - 1 :] = [f"… +{len(rows) - MOST_ROWS + 1} more lines"]
+            out += [[("dim", f"  {name if not at else '':<8} "), ("", row)] for at, row in enumerate(rows)]
         return out
 
     def _keys(self, width: int) -> list[Line]:
         if self.reason is not None:
             shown: Line = [("key", "  no, because: "), ("typed", self.reason[-max(10, width - 20) :]), ("cursor", " ")]
-            return [cut(shown, width), [("dim", "  Enter says no (a reason is optional) · Esc back")]]
+            return [cut(shown, width), *_flowed(_named(("Enter", "says no (a reason is optional)"), ("Esc", "back")), width)]
         if self.saving:
-            meant = (("Enter", " save and allow"), ("s", " this session only"), ("Esc", " back"))
-            return _flowed([[("key", key), ("dim", words)] for key, words in meant], width)
-        keys: list[Line] = [[("key", "y"), ("dim", " once")], [("key", "s"), ("dim", " this session")]]
-        if self.asked.rule:
-            keys.append([("key", "a"), ("dim", f" always: {visible(self.asked.rule)}")])
-        keys += [[("key", "n"), ("dim", " no, and why")], [("key", "Esc"), ("dim", " no")]]
-        return _flowed(keys, width)
+            return _flowed(_named(("Enter", "save and allow"), ("s", "this session only"), ("Esc", "back")), width)
+        always = (("a", f"always: {visible(self.asked.rule)}"),) if self.asked.rule else ()
+        return _flowed(_named(("y", "once"), ("s", "this session"), *always, ("n", "no, and why"), ("Esc", "no")), width)
 
 
-def _flowed(parts: list[Line], width: int) -> list[Line]:
+def _named(*meant: tuple[str, str]) -> list[Line]:
+    """Keys and what they do."""
+    return [[("key", key), ("dim", f" {words}")] for key, words in meant]
+
+
+def _flowed(parts: list[Line], width: int, margin: str = "  ", between: str = " · ") -> list[Line]:
     """Parts side by side, on as many lines as they take."""
-    rows: list[Line] = [[("", "  "), *parts[0]]]
+    rows: list[Line] = [[("", margin), *parts[0]]]
     for part in parts[1:]:
-        longer = [*rows[-1], ("dim", " · "), *part]
+        longer = [*rows[-1], ("dim", between), *part]
         if sum(cells(text) for _, text in longer) <= width:
             rows[-1] = longer
         else:
-            rows.append([("", "  "), *part])
+            rows.append([("", margin), *part])
     return [cut(row, width) for row in rows]
 
 

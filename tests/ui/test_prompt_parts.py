@@ -252,6 +252,28 @@ def test_a_question_shows_the_whole_command_what_it_touches_why_and_the_keys() -
     ]
 
 
+def test_many_touched_files_are_cut_with_a_word_and_a_narrow_window_keeps_every_key() -> None:
+    shown = texts(approval([], touches=tuple(f"changes file-{number:02}.txt" for number in range(40))).lines(40, 30))
+    assert shown[3:7] == [
+        "  touches  changes file-00.txt, changes",
+        "           file-01.txt, changes",
+        "           file-02.txt, changes",
+        "           … +37 more lines",
+    ]
+    assert shown[-3:] == ["  y once · s this session", "  a always: bash(rm -rf build)", "  n no, and why · Esc no"]
+    saying_no = approval([])
+    saying_no.press("text", "n")
+    assert texts(saying_no.lines(40, 30))[-2:] == ["  Enter says no (a reason is optional)", "  Esc back"]
+
+
+def test_a_choice_in_a_narrow_window_keeps_every_key() -> None:
+    async def ask() -> list[str]:
+        options = (Option("n", "no", "not now, and not later either"), Option("y", "yes", "from now on"))
+        return texts(Choice("Well?", options).lines(40, 10))
+
+    assert asyncio.run(ask()) == ["Well?", "n not now, and not later either", "y from now on"]
+
+
 def test_what_hides_in_a_command_is_shown_by_its_number() -> None:
     shown = texts(approval([], detail="echo \u202egnp.exe\u200b; \x1b]0;x\x07 cаt").lines(80, 20))
     assert shown[1] == "  echo ‹U+202E›gnp.exe‹U+200B›; ‹U+001B›]0;x‹U+0007› c‹U+0430›t"
