@@ -225,14 +225,16 @@ def tidy_schema(schema: dict[str, Any]) -> dict[str, object]:
 
 
 def inline_refs(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with every `$ref` to its own `$defs` written out, for some services refuse them. A recursive schema stays as it is."""
+    """A schema with every `$ref` to its own `$defs` written out, for some services refuse them; of a recursive one only that at its top is."""
     defs = schema.get("$defs")
     if not defs:
         return schema
     try:
-        return {key: _inlined(value, defs, ()) for key, value in schema.items() if key != "$defs"}
+        inlined: dict[str, Any] = _inlined({key: value for key, value in schema.items() if key != "$defs"}, defs, ())
     except RecursionError:
-        return schema
+        name, beside = _referred(schema)
+        return defs[name] | beside if name in defs else schema
+    return inlined
 
 
 def _inlined(value: Any, defs: dict[str, Any], inside: tuple[str, ...]) -> Any:
@@ -240,11 +242,16 @@ def _inlined(value: Any, defs: dict[str, Any], inside: tuple[str, ...]) -> Any:
         return [_inlined(item, defs, inside) for item in value]
     if not isinstance(value, dict):
         return value
-    name = str(value.get("$ref", "")).removeprefix("#/$defs/")
+    name, beside = _referred(value)
     if name in inside:
         raise RecursionError(f"{name} holds itself")
     if name not in defs:
         return {key: _inlined(item, defs, inside) for key, item in value.items()}
-    beside = {key: item for key, item in value.items() if key != "$ref"}
     merged: dict[str, Any] = _inlined(defs[name] | beside, defs, (*inside, name))
     return merged
+
+
+def _referred(schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The definition that a schema refers to, "" where to none, and what else it says."""
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    return name, {key: item for key, item in schema.items() if key != "$ref"}

@@ -277,6 +277,21 @@ def test_the_model_is_shown_a_tidy_schema(play: Play) -> None:
     assert server.requests[0].body["response_format"]["json_schema"]["schema"] == many
 
 
+class Branch(BaseModel):
+    name: str
+    branches: list[Branch] = []
+
+
+def test_a_model_that_holds_itself_is_a_schema_too(play: Play) -> None:
+    with Server(Answer('{"name": "a", "branches": [{"name": "b"}]}')) as server:
+        agent = AsyncAgent.create_now(served(server, "small"))
+        found = play(agent, lambda session: session.send("x", output_schema=Branch)).structured
+    assert found == Branch(name="a", branches=[Branch(name="b")])
+    shown = server.requests[0].body["response_format"]["json_schema"]["schema"]
+    whole = shown.pop("$defs")["Branch"]
+    assert shown == whole and shown["properties"]["branches"]["items"] == {"$ref": "#/$defs/Branch"}
+
+
 def test_a_schema_of_the_session_holds_for_every_run(play: Play) -> None:
     answer = '{"verdict": "bad", "score": 1}'
     assert play(scripted([answer]), lambda session: session.send("review"), output_schema=Review).structured == Review(verdict="bad", score=1)
