@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, wait
-from typing import Any, Generic, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from agentcli.protocol.errors import SessionClosed, UsageError
 
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 Make = Callable[[], Coroutine[Any, Any, T]]
 END_S = 10.0
 """How long an interrupted call may take to put things in order before it is left to itself."""
@@ -131,9 +133,25 @@ class LoopThread:
                 raise _closed()
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
+                self._loop.set_default_executor(_LastingPool(thread_name_prefix="agentcli"))
                 self._thread = threading.Thread(target=_serve, args=(self._loop, lambda: self._stopped), name=self._name, daemon=True)
                 self._thread.start()
             return self._loop
+
+
+class _LastingPool(ThreadPoolExecutor):
+    """At the interpreter's end no pool takes work any more, and an agent that nobody closed is put in order only then: here and now."""
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except RuntimeError:
+            done: Future[R] = Future()
+            try:
+                done.set_result(fn(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 - carried to whoever awaits, and raised there
+                done.set_exception(error)
+            return done
 
 
 def _serve(loop: asyncio.AbstractEventLoop, stopped: Callable[[], bool]) -> None:

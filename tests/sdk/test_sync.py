@@ -39,6 +39,7 @@ from agentcli import (
     tool,
 )
 from agentcli.sdk.orchestrator import AsyncAgentOrchestrator
+from agentcli.system import folders
 
 SCOUT = 'agents "scout" { description = "Looks." model = "house/large" }'
 
@@ -368,6 +369,19 @@ session.task("scout", "never ends", background=True)
         running = program(text)
         out, errors = running.communicate(timeout=40)
     assert (running.returncode, out, errors) == (0, "small: hello\n", "")
+
+
+def test_a_program_that_closes_nothing_leaves_no_clone_of_a_worker() -> None:
+    text = """
+from agentcli import Agent
+session = Agent.create("agent.hcl").session(".")
+print(session.task("general", "look", workspace="branch"))
+"""
+    Path("agent.hcl").write_text(hcl(["done"]))
+    running = program(text)
+    out, errors = running.communicate(timeout=40)
+    left = list(folders.cache().rglob("agent.hcl"))
+    assert (running.returncode, out, errors, left) == (0, "done\n", "", [])
 
 
 def test_a_forked_child_is_told_instead_of_waiting_for_ever() -> None:
