@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints, overload
 
@@ -21,7 +21,7 @@ from pydantic_core import to_jsonable_python
 
 from agentcli.protocol.errors import UsageError
 from agentcli.protocol.tools import Access, Tool, ToolContext, ToolOutcome, said
-from agentcli.sdk.threads import call_either
+from agentcli.sdk.threads import call_either, in_thread
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +57,7 @@ class FunctionTool(Tool[Any], Generic[P, R]):
         given = {name: getattr(args, name) for name in type(args).model_fields}
         if self._context:
             given[self._context] = ctx
-        return _outcome(await call_either(self.function, **given))
+        return _outcome(await _gathered(await call_either(self.function, **given)))
 
 
 @overload
@@ -209,6 +209,17 @@ def _paths(args: Any, names: Sequence[str]) -> tuple[str, ...]:
         value = getattr(args, name)
         found += [str(one) for one in value] if isinstance(value, list | tuple | set) else [] if value is None else [str(value)]
     return tuple(found)
+
+
+async def _gathered(value: Any) -> Any:
+    """What an iterator gives, as a list; its body is the program's own code and may block."""
+    match value:
+        case AsyncIterator():
+            return [each async for each in value]
+        case Iterator():
+            return await in_thread(lambda: list(value))
+        case _:
+            return value
 
 
 def _outcome(value: object) -> ToolOutcome:

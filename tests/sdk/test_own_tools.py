@@ -6,7 +6,7 @@ import asyncio
 import re
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -212,6 +212,23 @@ def test_what_a_function_gives_is_told_as_text_or_json() -> None:
         "text", "3", '{"a": [1, 2]}', '[{"name": "x", "floor": 0}]', '{"name": "y", "floor": 2}', "own", "Done.", "café \ufffd", '[1, "é"]',
         '{"x": 1, "hue": "red"}', '{"1,2": "a", "at": "2026-01-02"}', f'"{Odd}"',
     ]  # fmt: skip
+
+
+def test_what_a_generator_gives_is_gathered_where_it_may_block() -> None:
+    @tool
+    def count() -> Iterator[str]:
+        """Counts."""
+        yield threading.current_thread().name
+
+    @tool
+    async def count_beside() -> AsyncIterator[int]:
+        """Counts."""
+        yield 1
+        await asyncio.sleep(0)
+        yield 2
+
+    assert threading.current_thread().name not in answer(count, context(Path()))
+    assert answer(count_beside, context(Path())) == "[1, 2]"
 
 
 def test_an_async_function_is_awaited_and_another_runs_in_a_thread_of_its_own() -> None:
