@@ -37,7 +37,7 @@ A message says what is wrong, where, and what to do next, in one line.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class AgentError(Exception):
@@ -57,7 +57,7 @@ class AgentError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.result: object = None
+        self.result: Any = None  # of a floor above
 
     def line(self) -> str:
         """The error as one line for a person: message, then hint."""
@@ -168,6 +168,7 @@ class ProviderError(AgentError):
 
     @property
     def elsewhere(self) -> bool:
+        """Whether another model may well answer where this one did not."""
         return True
 
 

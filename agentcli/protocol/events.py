@@ -35,6 +35,7 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     status: int | None = None
 
     def line(self) -> str:
+        """The failure as one line for a person: message, then hint."""
         return " ".join(f"{self.message} {self.hint}".split())
 
 

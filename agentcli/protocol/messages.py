@@ -57,6 +57,7 @@ class ToolResult(Struct, frozen=True, tag="tool_result", omit_defaults=True):
     is_error: bool = False
 
     def text(self) -> str:
+        """Its texts, a line each."""
         return "\n".join(part.text for part in self.content if isinstance(part, Text))
 
 
@@ -70,6 +71,7 @@ class UserMessage(Struct, frozen=True, tag="user", omit_defaults=True):
     origin: Origin = "person"
 
     def text(self) -> str:
+        """Its texts, a line each."""
         return "\n".join(part.text for part in self.content if isinstance(part, Text))
 
 
@@ -80,9 +82,11 @@ class AssistantMessage(Struct, frozen=True, tag="assistant", omit_defaults=True)
     stop: StopReason = "end"
 
     def text(self) -> str:
+        """What was said, without thoughts and calls."""
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
     def calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls, in order."""
         return tuple(part for part in self.content if isinstance(part, ToolCall))
 
 

@@ -185,6 +185,7 @@ class Usage(Struct, frozen=True, omit_defaults=True):
 
     @property
     def total(self) -> int:
+        """All tokens, in and out."""
         return self.prompt + self.output
 
     def priced(self, cost: Cost | None) -> float | None:

@@ -113,6 +113,8 @@ def _past(options: Wanted, cwd: Path) -> _Past:
     """Opens the session's file first, then reads: nobody else can append in between."""
     root = folders.sessions()
     if not options.resume and not options.continue_latest:
+        if options.fork:
+            raise UsageError("option 'fork' copies a saved session, and none is named.", hint="Name it with resume, or set continue_latest.")
         session_id = options.session_id or new_session_id()
         return _Past(session_id, (), SessionFile.create(project_folder(root, cwd), session_id) if options.save else None)
     path = find(root, options.resume) if options.resume else latest(root, cwd).path

@@ -28,8 +28,17 @@ ALIKE = 0.6
 """From which likeness on (0 to 1) a known option may be what was meant."""
 
 
-@dataclass_transform(kw_only_default=False, field_specifiers=(Field,))
-class _Open(BaseModel):
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+
+    @dataclass_transform(kw_only_default=False, field_specifiers=(Field,))
+    class _ByPosition(ModelMetaclass):
+        """For type checkers, which pydantic's own metaclass tells that fields are taken by keyword only."""
+else:
+    _ByPosition = type(BaseModel)
+
+
+class _Open(BaseModel, metaclass=_ByPosition):
     """Fields by keyword, by attribute afterwards, in snake_case or camelCase; the first ones by position too."""
 
     model_config = ConfigDict(
@@ -302,7 +311,7 @@ def _by_name(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]
     if all(key in kind.model_fields for key in values):
         return dict(values)
     spelled = {to_camel(name): name for name in kind.model_fields}
-    return {spelled.get(key, key): value for key, value in values.items()}
+    return {spelled.get(key, str(key)): value for key, value in values.items()}
 
 
 def _as_usage(kind: type[BaseModel], error: ValidationError) -> UsageError:

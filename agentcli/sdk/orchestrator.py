@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from agentcli.agents.tree import Node
+from agentcli.protocol.errors import UsageError
 from agentcli.protocol.events import AgentState
 from agentcli.protocol.models import ModelUse
 from agentcli.sdk.result import AgentResult, agent_result
 from agentcli.sdk.talk import as_message
+from agentcli.sdk.work import Delegating
 
 if TYPE_CHECKING:
     from agentcli.sdk.session import AsyncSession
@@ -27,6 +29,8 @@ class AsyncAgentOrchestrator:
     """
 
     def __init__(self, session: AsyncSession) -> None:
+        if not isinstance(session, Delegating):
+            raise UsageError(f"AsyncAgentOrchestrator takes an AsyncSession, not {type(session).__name__}.", hint="A Session has AgentOrchestrator.")
         self._session = session
 
     async def pause_agent(self, agent_id: str) -> None:

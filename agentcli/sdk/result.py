@@ -91,6 +91,7 @@ class Result(_Printed, frozen=True):
 
     @property
     def ok(self) -> bool:
+        """Whether it went well: there is no `failure`."""
         return self.failure is None
 
     def __str__(self) -> str:
@@ -111,18 +112,22 @@ class ItemResult(_Printed, frozen=True):
 
     @property
     def ok(self) -> bool:
+        """Whether it went well: there is no `failure`."""
         return self.failure is None
 
     @property
     def text(self) -> str:
+        """`value` as text; empty where there is none."""
         return "" if self.value is None else str(self.value)
 
     @property
     def usage(self) -> Usage:
+        """The tokens of all its workers."""
         return sum((stage.usage for stage in self.stages), Usage())
 
     @property
     def cost_usd(self) -> float | None:
+        """What all its workers cost, in USD; None where a price is unknown."""
         return cost_of(self.stages)
 
     def __str__(self) -> str:
@@ -143,6 +148,7 @@ class TeamItem(_Printed, frozen=True):
 
     @property
     def text(self) -> str:
+        """What its worker said last."""
         return self.result.text if self.result else ""
 
     def __str__(self) -> str:
@@ -164,14 +170,17 @@ class TeamResult(_Printed, frozen=True):
 
     @property
     def agents(self) -> tuple[AgentResult, ...]:
+        """The members and the workers they started, in the order of `members`."""
         return tuple(agent for member in self.members for agent in member.agents)
 
     @property
     def usage(self) -> Usage:
+        """The tokens of all members."""
         return sum((member.usage for member in self.members), Usage())
 
     @property
     def cost_usd(self) -> float | None:
+        """What all members cost, in USD; None where a price is unknown."""
         return cost_of(self.members)
 
     def __str__(self) -> str:

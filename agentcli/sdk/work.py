@@ -141,7 +141,8 @@ class Delegating(ABC):
         from agentcli.agents.team import TeamPlan
         from agentcli.sdk import jobs
 
-        if not isinstance(goal, str) or not goal.strip() or min(workers, max_rounds, 1 if max_steps is None else max_steps) < 1:
+        bounds = (workers, max_rounds, 1 if max_steps is None else max_steps)
+        if not isinstance(goal, str) or not goal.strip() or not all(isinstance(bound, int) and bound > 0 for bound in bounds):
             raise UsageError("a team needs a goal, and workers, max_rounds and max_steps of at least 1.")
         plan = TeamPlan(
             goal=goal,

@@ -77,7 +77,7 @@ def test_a_program_runs_on_the_local_models(name: str, run: Run, local_weights: 
 
 
 SLIPS = """
-from agentcli import Agent, SessionOptions, TaskSpec, WorkerAgentSpec
+from agentcli import Agent, AgentError, SessionOptions, TaskSpec, WorkerAgentSpec
 
 WorkerAgentSpec(name="scout", descripton="Reads.")  # wrong
 WorkerAgentSpec("scout", "Reads.", model="fast", tools=["read"])
@@ -93,7 +93,10 @@ Agent.create("agent.hcl").resume_session("ab12", fork=True)
 session.task("scout", "x", modle="fast")  # wrong
 session.task("scout", "x", background=True).usage
 session.task("scout", "x", background=True).structured  # wrong
-session.send(5)  # wrong
+try:
+    session.send(5)  # wrong
+except AgentError as error:
+    print(error.result.text if error.result else error.line())
 session.send("x", output_schema=5)  # wrong
 """
 

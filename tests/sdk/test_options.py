@@ -103,6 +103,8 @@ def test_what_resembles_no_option_is_told_all_there_are() -> None:
     with pytest.raises(UnknownOption) as caught:
         read_task({"agent": "scout", "prompt": "x", "background": True})
     assert caught.value.hint.startswith("It takes: agent, prompt, description, model")
+    with pytest.raises(UnknownOption, match="SessionOptions has no option '5'"):
+        read_options({"model": "x", 5: "y"}, {})
 
 
 def test_every_option_reaches_the_session_and_is_a_keyword_that_type_checkers_know() -> None:

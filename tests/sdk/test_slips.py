@@ -14,8 +14,10 @@ from agentcli import (
     Agent,
     AgentError,
     AgentFinished,
+    AgentOrchestrator,
     AgentSpawned,
     AsyncAgent,
+    AsyncAgentOrchestrator,
     AsyncSession,
     ConfigError,
     Envelope,
@@ -56,6 +58,7 @@ TASK = {"agent": "explore", "prompt": "x"}
         (lambda session: session.pipeline("abc", [TASK]), "pipeline takes a list of items, not str"),
         (lambda session: session.pipeline(["a"], TASK), "pipeline takes a list of stages, not dict"),
         (lambda session: session.team(None), "a team needs a goal"),
+        (lambda session: session.team("x", workers="3"), "a team needs a goal, and workers, max_rounds and max_steps of at least 1"),
         (lambda session: session.orchestrator.inject_prompt("main", None), "a message is text or a UserMessage, not NoneType"),
         (lambda session: session.orchestrator.inject_prompt("main", ""), "the message is empty"),
     ],
@@ -110,6 +113,16 @@ def test_a_session_is_opened_in_a_folder_and_resumed_by_its_id() -> None:
             assert len(again.history) == 2
         with pytest.raises(SessionClosed):
             again.save()
+        with pytest.raises(UsageError, match="'fork' copies a saved session, and none is named"):
+            agent.session(".", fork=True)
+
+
+def test_an_orchestrator_of_the_other_kind_is_named() -> None:
+    with Agent.create(hcl([])) as agent, agent.session(".") as session:
+        with pytest.raises(UsageError, match="AsyncAgentOrchestrator takes an AsyncSession, not Session"):
+            AsyncAgentOrchestrator(session)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="AgentOrchestrator takes a Session, not Agent"):
+            AgentOrchestrator(agent)  # type: ignore[arg-type]
 
 
 def test_an_agent_on_a_second_event_loop_says_what_to_do_instead_of_failing_somewhere() -> None:
