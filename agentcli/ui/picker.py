@@ -125,9 +125,10 @@ class Picker(Struct):
         if not found or not found[self.at].variants:
             return
         row = found[self.at]
+        order = ("", *row.variants)
         now = self._variants.get(row.value, row.variant)
-        place = row.variants.index(now) if now in row.variants else -1 if step > 0 else len(row.variants)
-        self._variants[row.value] = row.variants[max(0, min(len(row.variants) - 1, place + step))]
+        place = order.index(now) if now in order else 0
+        self._variants[row.value] = order[max(0, min(len(order) - 1, place + step))]
 
     def _end(self, answer: Picked | None) -> None:
         if not self.answer.done():

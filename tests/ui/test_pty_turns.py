@@ -86,6 +86,12 @@ def test_the_list_of_models_searches_sets_the_effort_and_keeps_it_for_good(sessi
     terminal.type("d")
     terminal.see("Saved as the default in", "demo/m2:high · default")
     assert json.loads((own_home / ".config/agentcli/settings.json").read_text()) == {"default_model": "demo/m2:high"}
+    terminal.enter("/model")
+    terminal.see("Model of this session", "› demo/m2", "high")
+    terminal.type(ENTER)
+    terminal.see("demo/m2:high: for how long?")
+    terminal.type("s")
+    terminal.see("The session runs on demo/m2:high already.")
 
 
 # --- while it works ---

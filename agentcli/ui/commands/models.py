@@ -119,20 +119,22 @@ async def _pick(repl: Repl, asked: Asked) -> Asked | None:
     if asked.worker not in ("", SUBAGENTS):
         return Asked(asked.worker, name, "s")
     options = (Option("s", "s", "this session"), Option("d", "d", "the default from now on"))
-    keep = await repl.ask(Choice(f"{name}: for how long?", options, _price_lines(repl, name) if not asked.worker else ()))
+    switches = not asked.worker and name != str(repl.session.tree.main.model.active.ref)
+    keep = await repl.ask(Choice(f"{name}: for how long?", options, _price_lines(repl, name) if switches else ()))
     return Asked(asked.worker, name, keep) if keep else None
 
 
 def _rows(repl: Repl) -> list[Row]:
     from agentcli.sdk.overview import model_rows
 
-    rows = []
+    rows, active = [], repl.session.tree.main.model.active.ref
     for row in model_rows(repl.agent):
         context = tokens(row.context).removesuffix(" tok") if row.context else "?"
         price = f"{row.cost.input:g}/{row.cost.output:g}" if row.cost else "?"
         key = {None: "-", True: "yes", False: ""}[row.key]
         off = "no key" if row.key is False else ""
-        rows.append(Row(row.id, (row.id, row.name, context, price, key), row.wire, row.effort, off=off, why_off=row.problem))
+        effort = active.effort if row.id == f"{active.provider}/{active.id}" else ""
+        rows.append(Row(row.id, (row.id, row.name, context, price, key), row.wire, row.effort, effort, off, row.problem))
     return rows
 
 
