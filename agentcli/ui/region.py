@@ -14,7 +14,7 @@ from agentcli.ui.blocks import item_lines
 from agentcli.ui.items import Remark, Running
 from agentcli.ui.panel import SPINNER, panel
 from agentcli.ui.render import CAREFUL, DIM, NAME, STRONG, Painter, assembled, chopped
-from agentcli.ui.state import Screen
+from agentcli.ui.state import Answer, Screen
 
 OUTPUT_LINES = 3
 """Lines of a running call's output."""
@@ -139,7 +139,7 @@ def what_goes_on(screen: Screen, now: float) -> str:
     if screen.retry_at is not None and screen.retry_at > now:
         return f"retry in {int(screen.retry_at - now) + 1} s"
     if screen.answer is not None:
-        return _answering(screen)
+        return _answering(screen, screen.answer)
     if alive := screen.crew.alive:
         return f"waiting for {count(alive, 'worker')}"
     if calls := screen.running or screen.beside:
@@ -148,15 +148,17 @@ def what_goes_on(screen: Screen, now: float) -> str:
     return screen.doing or "working"
 
 
-def _answering(screen: Screen) -> str:
-    answer = screen.answer
-    assert answer is not None
+def _answering(screen: Screen, answer: Answer) -> str:
     if answer.writing:
         name, size = list(answer.writing.items())[-1]
         return f"writing a call of {one_line(name, 40) or 'a tool'} ({size:,} characters)"
     if answer.text or answer.printed:
         return "answering"
-    return "thinking" if answer.thinking else "waiting for the model"
+    if answer.thinking:
+        return "thinking"
+    # Loading the weights and reading the first prompt take many seconds: nobody should wonder whether a service hangs.
+    model = screen.model.resolved if screen.model else ""
+    return "starting the local model" if model.startswith("local/") and model not in screen.tally.models else "waiting for the model"
 
 
 def _spinner(now: float, painter: Painter) -> str:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.text import Text as RichText
-from support.envelopes import Story
+from support.envelopes import Story, answered, started
 from support.screens import BIG, DIFF, MINI, approval, asked, price, spawned
 
 from agentcli.protocol.events import (
@@ -50,7 +50,7 @@ from agentcli.ui.items import (
 )
 from agentcli.ui.look import Look, look_of
 from agentcli.ui.markdown import markdown_lines
-from agentcli.ui.region import live_lines
+from agentcli.ui.region import live_lines, what_goes_on
 from agentcli.ui.render import Painter, chopped, fitted, to_lines
 from agentcli.ui.state import Screen
 from agentcli.ui.status import status_line
@@ -526,3 +526,15 @@ def test_a_question_of_a_worker_is_counted_where_the_agent_waits() -> None:
     for envelope in Story().tell(asked("x"), StateChanged(state="running"), asks).envelopes:
         screen.feed(envelope)
     assert live_lines(screen, screen.since or 0.0, 80, 5, Painter("plain")) == ["- waiting for you: 1 question · 0s"]
+
+
+@pytest.mark.parametrize(("model", "said"), [("local/qwen", "starting the local model"), ("acme/big", "waiting for the model")])
+def test_until_its_first_answer_a_local_model_is_said_to_start(model: str, said: str) -> None:
+    screen, use = Screen(), ModelUse(model, model, "flag")
+    run = (started(model=use), asked("x"), StateChanged(state="running"), CallStarted(call=1, model=use))
+    for envelope in Story().tell(*run).envelopes:
+        screen.feed(envelope)
+    assert what_goes_on(screen, screen.since or 0.0) == said
+    for envelope in Story().tell(answered("y", model=use), CallStarted(call=2, model=use)).envelopes:
+        screen.feed(envelope)
+    assert what_goes_on(screen, screen.since or 0.0) == "waiting for the model"
