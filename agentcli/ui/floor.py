@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,9 +16,11 @@ READ_S = 0.4
 
 
 class Floor:
-    """Told of what is typed and answered; asked before each key. Times are of the monotonic clock."""
+    """Told of what is typed and answered; asked before each key. `searching`: whether the history is searched, which a question lets end first.
+    Times are of the monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, searching: Callable[[], bool]) -> None:
+        self._searching = searching
         self._typed_at = 0.0
         self._answered_at = 0.0
         self._asked: tuple[Overlay | None, float] = (None, 0.0)
@@ -40,7 +43,7 @@ class Floor:
         now = time.monotonic()
         if self._asked[0] is not overlay:
             self._asked = (overlay, now)
-        return overlay.blocks_prompt or (now - self._typed_at > TYPING_S and now - self._asked[1] > READ_S)
+        return overlay.blocks_prompt or (not self._searching() and now - self._typed_at > TYPING_S and now - self._asked[1] > READ_S)
 
     def takes_keys(self, overlay: Overlay | None) -> bool:
         """As `has_keys`, and also where a question has just followed another one: who answers fast means no prompt."""

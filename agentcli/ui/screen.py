@@ -65,7 +65,7 @@ class InlineScreen:
         self._drawing: Drawing | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._drawn_at = 0.0
-        self._floor = Floor()
+        self._floor = Floor(lambda: self.app.layout.is_searching)
         self._note = ("", 0.0)
         self._failed: BaseException | None = None
         self._configured = False
@@ -73,7 +73,6 @@ class InlineScreen:
         self.shown = asyncio.Event()
         self.prompt = Prompt(repl, Condition(lambda: not self._prompt_hidden), self._marker)
         self.prompt.buffer.on_text_insert += self._typed
-        self.prompt.search.search_buffer.on_text_insert += self._typed
         buffer = self.prompt.buffer
         self.answering = Answering(repl, self._floor, buffer.insert_text, self._pass_on, lambda: buffer.text, self._show_soon)
         self._question = FormattedTextControl(self._overlay_text, focusable=True)

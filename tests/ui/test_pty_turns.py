@@ -11,7 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.terminal import ALT_ENTER, BACKSPACE, BUSY, CTRL_B, CTRL_C, CTRL_D, CTRL_O, ENTER, ESC, RIGHT, SHIFT_TAB, Terminal, agentcli, workplace
+from support.terminal import (
+    ALT_ENTER,
+    BACKSPACE,
+    BUSY,
+    CTRL_B,
+    CTRL_C,
+    CTRL_D,
+    CTRL_O,
+    CTRL_R,
+    ENTER,
+    ESC,
+    RIGHT,
+    SHIFT_TAB,
+    Terminal,
+    agentcli,
+    workplace,
+)
 
 Open = Callable[..., Terminal]
 
@@ -296,6 +312,12 @@ def test_beside_an_open_question_the_prompt_is_edited_sent_queued_and_cleared_af
         terminal.see_no_more("pause typing to answer")
         terminal.type(keys)
         terminal.see(seen, "Esc no")
+    terminal.type(CTRL_R + "go")
+    terminal.see("history: go", "pause typing to answer")
+    terminal.type(ESC)
+    terminal.see_no_more("history:")
+    terminal.type(CTRL_C)
+    terminal.see("Type to steer", "Esc no")
     terminal.type(ESC)
     terminal.see("✗ refused: bash rm -rf x", "> hell", "> later")
     assert "interrupted" not in terminal.text
