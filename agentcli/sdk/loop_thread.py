@@ -78,7 +78,7 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may call while the thread it interrupts holds it
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -103,22 +103,21 @@ class LoopThread:
         """As `run`, without waiting."""
         if self.is_current:
             raise UsageError("a waiting call was made from the agent's own thread (an async tool or callback).", hint="Use AsyncAgent there.")
-        job = Job(self._running(), make)
-        try:
-            job._loop.call_soon_threadsafe(job.start)
-        except RuntimeError:
-            raise _closed() from None
+        with self._lock:  # no stop in between: the loop would end without the job, and whoever waits for it would wait for ever
+            loop = self._running()
+            job = Job(loop, make)
+            loop.call_soon_threadsafe(job.start)
         return job
 
     def stop(self) -> None:
         """Ends the loop; what still runs on it is cancelled. Safe to call twice, also from the loop's own thread."""
         with self._lock:
-            self._stopped = True
+            first, self._stopped = not self._stopped, True
             loop, thread = self._loop, self._thread
-        if loop is None or thread is None or not thread.is_alive():
-            return
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(loop.stop)
+            if loop is None or thread is None or not thread.is_alive():
+                return
+            if first:  # another would cut short what the loop does last
+                loop.call_soon_threadsafe(loop.stop)
         if not self.is_current:
             thread.join(JOIN_S)
 
@@ -128,15 +127,15 @@ class LoopThread:
         self._loop.create_task(make()).add_done_callback(lambda _: self.stop())
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._stopped or (self._thread is not None and not self._thread.is_alive()):
-                raise _closed()
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._loop.set_default_executor(_LastingPool(thread_name_prefix="agentcli"))
-                self._thread = threading.Thread(target=_serve, args=(self._loop, lambda: self._stopped), name=self._name, daemon=True)
-                self._thread.start()
-            return self._loop
+        """The loop, started where it is not yet; the lock is held. Raises SessionClosed."""
+        if self._stopped or (self._thread is not None and not self._thread.is_alive()):
+            raise _closed()
+        if self._loop is None:
+            self._loop, pool = asyncio.new_event_loop(), _LastingPool(thread_name_prefix="agentcli")
+            self._loop.set_default_executor(pool)
+            self._thread = threading.Thread(target=_serve, args=(self._loop, pool, lambda: self._stopped), name=self._name, daemon=True)
+            self._thread.start()
+        return self._loop
 
 
 class _LastingPool(ThreadPoolExecutor):
@@ -154,7 +153,7 @@ class _LastingPool(ThreadPoolExecutor):
             return done
 
 
-def _serve(loop: asyncio.AbstractEventLoop, stopped: Callable[[], bool]) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, pool: ThreadPoolExecutor, stopped: Callable[[], bool]) -> None:
     asyncio.set_event_loop(loop)
     while not stopped():
         # A program's own async function that raises SystemExit must not take every other session's loop with it.
@@ -165,7 +164,7 @@ def _serve(loop: asyncio.AbstractEventLoop, stopped: Callable[[], bool]) -> None
         task.cancel()
     loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.run_until_complete(loop.shutdown_default_executor())
+    pool.shutdown()  # here: the loop would start a thread for it, which it may not at the interpreter's end
     loop.close()
 
 

@@ -38,6 +38,7 @@ from agentcli import (
     UsageError,
     tool,
 )
+from agentcli.sdk.loop_thread import LoopThread
 from agentcli.sdk.orchestrator import AsyncAgentOrchestrator
 from agentcli.system import folders
 
@@ -300,6 +301,30 @@ def test_a_forgotten_agent_ends_its_thread_and_closes_its_sessions() -> None:
         assert inner.closed and connections == 1
         server.wait_closed(1)
         assert threading.active_count() == before + 1, "the server's own thread"
+
+
+def test_a_loop_that_two_threads_stop_at_once_ends_its_work_in_order() -> None:
+    loop, begun, ending, put_in_order = LoopThread("a loop"), threading.Event(), threading.Event(), []
+
+    async def slow_to_end() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ending.set()
+            await asyncio.sleep(0.2)
+            put_in_order.append(True)
+
+    job = loop.begin(slow_to_end)
+    assert begun.wait(10)
+    first = threading.Thread(target=loop.stop)
+    first.start()
+    assert ending.wait(10)
+    loop.stop()
+    first.join()
+    assert isinstance(job.done.exception(5), asyncio.CancelledError) and put_in_order
+    with pytest.raises(SessionClosed):
+        loop.run(slow_to_end)
 
 
 def test_an_agent_without_a_session_starts_no_thread() -> None:
