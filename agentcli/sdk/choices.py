@@ -41,7 +41,12 @@ class Choosing(ABC):
     def check_open(self) -> None: ...
 
     def use_model(self, name: str) -> None:
-        """The session's model from its next model call on. Raises UnknownModel, SessionClosed."""
+        """The session's model from its next model call on, also in the middle of a run; workers that run keep theirs.
+
+        Raises:
+            UnknownModel: nobody has it; names the nearest. ModelRefused: its price is unknown and a budget in USD is set. ConfigError: its provider
+                lacks a variable. SessionClosed: after close.
+        """
         self.check_open()
         self._switch(self.kit.catalogue.resolve(name or ""), name)
 

@@ -116,7 +116,7 @@ class Session:
         it and waits for it.
 
         Raises:
-            UnknownAgent, UnknownModel, ModelRefused, UnknownOption, UsageError: nothing was started.
+            UnknownAgent, UnknownModel, ModelRefused, ConfigError, UnknownOption, UsageError: nothing was started.
             SessionClosed: after close. AgentError: the worker failed or was cancelled; its `result` holds what there is.
         """
         if background:
@@ -210,7 +210,8 @@ class Session:
             session.use_model("openai/gpt-5:high")
 
         Raises:
-            UnknownModel: nobody has it; names the nearest. ModelRefused: its price is unknown and a budget in USD is set. SessionClosed.
+            UnknownModel: nobody has it; names the nearest. ModelRefused: its price is unknown and a budget in USD is set. ConfigError: its provider
+                lacks a variable. SessionClosed: after close.
         """
         self._agent._now(lambda: self._session.use_model(name))
 
