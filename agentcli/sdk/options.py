@@ -229,7 +229,7 @@ class SessionOptions(_Open):
     @field_validator("worker_agents", mode="before")
     @classmethod
     def _as_list(cls, given: Any) -> Any:
-        if isinstance(given, WorkerAgentSpec):
+        if isinstance(given, WorkerAgentSpec | Mapping):
             raise UsageError("option 'worker_agents' of SessionOptions takes a list of WorkerAgentSpec.", hint="Put the one into [ ].")
         return given
 

@@ -69,6 +69,7 @@ def test_an_unknown_option_is_named_with_the_nearest_that_there_is(make: Callabl
         (lambda: setattr(SessionOptions(), "timeout_s", -1), "option 'timeout_s' of SessionOptions"),
         (lambda: TaskSpec(agent="x"), "TaskSpec needs 'prompt'"),
         (lambda: SessionOptions(worker_agents=WorkerAgentSpec("x")), "'worker_agents' of SessionOptions takes a list"),
+        (lambda: read_options({"workerAgents": {"name": "x"}}, {}), "'worker_agents' of SessionOptions takes a list"),
         (lambda: SessionOptions(output_schema=int), "output_schema is a pydantic model (the class) or a JSON schema (a dict), not <class 'int'>"),
         (lambda: TaskSpec("x", "y", output_schema={"type": "objekt"}), "output_schema: no valid JSON schema: 'objekt'"),
         (lambda: WorkerAgentSpec(*range(40)), "at most"),
