@@ -145,6 +145,8 @@ class _LastingPool(ThreadPoolExecutor):
         try:
             return super().submit(fn, *args, **kwargs)
         except RuntimeError:
+            if threading.main_thread().is_alive():
+                raise  # no thread was to be had, and the work may be queued already
             done: Future[R] = Future()
             try:
                 done.set_result(fn(*args, **kwargs))
