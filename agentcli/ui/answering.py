@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from agentcli.ui.floor import Floor
-from agentcli.ui.paste import normal
 
 if TYPE_CHECKING:
     from agentcli.ui.face import Overlay
@@ -32,21 +31,19 @@ class Press(Struct, frozen=True):
 
 
 class Answering:
-    """Takes each key that goes to a question or list. `insert` puts text into the prompt, `pass_on` keys that mean something there, `typed` tells
-    what stands in it, `answered` shows what an answer changed."""
+    """Takes each key that goes to a question or list. `pass_on` gives keys to the prompt, `typed` tells what stands there, `answered` shows what an
+    answer changed."""
 
     def __init__(
         self,
         repl: Repl,
         floor: Floor,
-        insert: Callable[[str], None],
         pass_on: Callable[..., None],
         typed: Callable[[], str],
         answered: Callable[[], None],
     ) -> None:
         self._repl = repl
         self._floor = floor
-        self._insert = insert
         self._pass_on = pass_on
         self._typed = typed
         self._answered = answered
@@ -69,7 +66,7 @@ class Answering:
         """What says nothing to the question, and a letter that another follows at once, is for the prompt."""
         held = self._let_go(overlay)
         if held is not None and held.key == "escape":
-            self._pass_on(held.raw, press.raw)
+            self._give_up(held, press)
         elif held is not None and press.key == "enter":
             self._answer(overlay, held)
         elif press.key == "escape":
@@ -79,17 +76,19 @@ class Answering:
         elif overlay.takes(press.key):
             self._answer(overlay, press)
         else:
-            if held is not None:
-                self._insert(held.text)
-            self._pass_on(press.raw)
+            self._give_up(held, press)
 
     def _letter(self, overlay: Overlay, press: Press, held: Press | None) -> None:
         if held is not None or not overlay.reads(press.text):
-            self._insert((held.text if held is not None else "") + normal(press.text))
+            self._give_up(held, press)
         elif overlay.hasty(press.text):
             self._hold(overlay, press, HELD_IN_A_SENTENCE_S if self._typed() else HELD_S)
         else:
             self._answer(overlay, press)
+
+    def _give_up(self, held: Press | None, press: Press) -> None:
+        """To the prompt: the key, after the one that waited."""
+        self._pass_on(*([] if held is None else [held.raw]), press.raw)
 
     def _hold(self, overlay: Overlay, press: Press, seconds: float) -> None:
         self._held = (overlay, press, asyncio.get_running_loop().call_later(seconds, self._answer_held))

@@ -47,4 +47,5 @@ class Floor:
 
     def takes_keys(self, overlay: Overlay | None) -> bool:
         """As `has_keys`, and also where a question has just followed another one: who answers fast means no prompt."""
-        return self.has_keys(overlay) or (overlay is not None and time.monotonic() - self._answered_at <= TYPING_S)
+        just_answered = self._answered_at > self._typed_at and time.monotonic() - self._answered_at <= TYPING_S
+        return self.has_keys(overlay) or (overlay is not None and just_answered)

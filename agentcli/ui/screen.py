@@ -74,7 +74,7 @@ class InlineScreen:
         self.prompt = Prompt(repl, Condition(lambda: not self._prompt_hidden), self._marker)
         self.prompt.buffer.on_text_insert += self._typed
         buffer = self.prompt.buffer
-        self.answering = Answering(repl, self._floor, buffer.insert_text, self._pass_on, lambda: buffer.text, self._show_soon)
+        self.answering = Answering(repl, self._floor, self._pass_on, lambda: buffer.text, self._show_soon)
         self._question = FormattedTextControl(self._overlay_text, focusable=True)
         self._question_window = Window(self._question, height=self._sized(lambda: len(self._overlay)), dont_extend_height=True)
         self._splitter = Splitter()
