@@ -11,7 +11,7 @@ from agentcli.config.gather import Gathered, Sources, gather
 from agentcli.config.layer import Held, Layer, Merged
 from agentcli.config.provider import ProviderBlock, unset
 from agentcli.config.tree import Problem, shown
-from agentcli.config.values import AgentBlock, Limits, Permissions, Rule, Setting, Shown, Ui
+from agentcli.config.values import AgentBlock, Limits, ModelName, Permissions, Rule, Setting, Shown, Ui
 from agentcli.protocol.errors import ConfigError
 from agentcli.protocol.models import Link, ModelSpec, ProviderSpec, Wire
 from agentcli.protocol.names import nearest
@@ -28,6 +28,7 @@ class Config(Unshown, frozen=True):
     default_model: Setting | None
     subagent_model: Setting | None
     aliases: dict[str, str]
+    model_names: tuple[ModelName, ...]
     agents: tuple[AgentBlock, ...]
     permissions: Permissions
     limits: Limits
@@ -146,6 +147,7 @@ def _settled(gathered: Gathered, sources: Sources) -> Config:
         default_model=_setting(settings, "default_model", sources),
         subagent_model=_setting(settings, "subagent_model", sources),
         aliases=merge.aliases(settings),
+        model_names=merge.model_names(settings, sources.environ),
         agents=merge.agents(settings),
         permissions=merge.permissions(settings),
         limits=merge.limits(settings),

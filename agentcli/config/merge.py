@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from agentcli.config.files import LARGEST
 from agentcli.config.layer import Held, KeyPath, Layer, Leaf, Merged
 from agentcli.config.provider import ProviderBlock
 from agentcli.config.tree import Env, shown
-from agentcli.config.values import AgentBlock, Limits, Permissions, Rule, Shown, Ui
+from agentcli.config.values import AgentBlock, Limits, ModelName, Permissions, Rule, Shown, Ui
 from agentcli.protocol.names import permission_mode
 
 LOWERED = frozenset(("max_turns", "max_parallel", "max_depth", "max_agents", "max_budget_usd", "max_tokens", "timeout_s", "max_model_price"))
@@ -94,6 +94,18 @@ def ui(settings: Merged) -> Ui:
 
 def aliases(settings: Merged) -> dict[str, str]:
     return _values(settings, "aliases")
+
+
+def model_names(settings: Merged, environ: Mapping[str, str]) -> tuple[ModelName, ...]:
+    """Every name of a model that stands in the settings."""
+    found = []
+    for path, held in settings.items():
+        match path:
+            case ("default_model" | "subagent_model",) | ("aliases", _) | ("agents", _, "model" | "fallback_models"):
+                value = held.leaf.env.value(environ) if held.leaf.env else held.leaf.value
+                key = ".".join(map(_key, path))
+                found += [ModelName(key, name, held) for name in (value if isinstance(value, list) else [value]) if name]
+    return tuple(found)
 
 
 def below(settings: Merged, prefix: KeyPath) -> Merged:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from agentcli.config.layer import LayerName
+from agentcli.config.layer import Held, LayerName
 from agentcli.protocol.events import PermissionMode
 from agentcli.protocol.models import Link
 
@@ -25,6 +25,14 @@ class Rule(NamedTuple):
 
     text: str
     place: str
+
+
+class ModelName(NamedTuple):
+    """The name of a model, the key that it is the value of (`default_model`, `aliases.fast`), and where it stands."""
+
+    key: str
+    name: str
+    held: Held
 
 
 class Permissions(Struct, frozen=True):

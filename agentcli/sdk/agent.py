@@ -79,8 +79,7 @@ class AsyncAgent:
     def layered(cls, cwd: Path, *, explicit: Path | None = None, bare: bool = False, trust: bool = False, origin: Origin | None = None) -> AsyncAgent:
         """From defaults, the person's config, the project's and the environment, the nearer winning. Raises ConfigError."""
         environ = environment.read()
-        named = explicit or (Path(environ["AGENTCLI_CONFIG"]) if environ.get("AGENTCLI_CONFIG") and not bare else None)
-        config = load(structs.replace(sources(cwd, environ), explicit=named, bare=bare, trust=trust))
+        config = load(structs.replace(layers(cwd, environ, explicit, bare=bare), trust=trust))
         return cls(config, environ, origin, None if bare else folders.config())
 
     def session(
@@ -162,6 +161,12 @@ def _wanted(options: SessionOptions | Wanted | Mapping[str, Any] | None, keyword
 
 def sources(cwd: Path, environ: Mapping[str, str]) -> Sources:
     return Sources(cwd=cwd, environ=environ, user_dir=folders.config(), data_dir=folders.data(), cache_dir=folders.cache())
+
+
+def layers(cwd: Path, environ: Mapping[str, str], explicit: Path | None, *, bare: bool = False) -> Sources:
+    """Where the layers of the command line come from: a file that was named, else the one that the environment names, stands above the others."""
+    named = explicit or (Path(environ["AGENTCLI_CONFIG"]) if environ.get("AGENTCLI_CONFIG") and not bare else None)
+    return structs.replace(sources(cwd, environ), explicit=named, bare=bare)
 
 
 def _as_path(source: str | Path) -> Path | None:

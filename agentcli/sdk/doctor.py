@@ -17,8 +17,8 @@ from agentcli.providers.base import ModelRequest
 from agentcli.providers.presets import services as known_services
 from agentcli.sdk.doctor_machine import about, machine
 from agentcli.sdk.findings import Finding
-from agentcli.sdk.named import first_model
-from agentcli.sdk.overview import config_problems
+from agentcli.sdk.named import first_model, misnamed
+from agentcli.sdk.overview import file_problems
 from agentcli.sdk.served import ids_of
 
 if TYPE_CHECKING:
@@ -49,10 +49,11 @@ async def _none() -> list[Finding]:
 
 
 def _config(agent: AsyncAgent | None, cwd: Path, explicit: Path | None) -> list[Finding]:
-    problems = config_problems(cwd, explicit, strict=False)
+    problems = file_problems(cwd, explicit, strict=False)
     found = [Finding("config", "bad" if one.level == "error" else "note", one.error().message, one.hint) for one in problems]
     if agent is None:
         return found or [Finding("config", "bad", "the config cannot be read.", "See: agentcli config check")]
+    found += [Finding("config", "note", one.error().message, one.hint) for one in misnamed(agent.services, strict=False)]
     files = ", ".join(str(file) for file in agent.config.files)
     if not found:
         found = [Finding("config", "ok", f"no mistakes in {files}" if files else "none; keys of the environment and --model decide")]

@@ -207,20 +207,27 @@ class Services:
             from agentcli.sdk.served import ask_now
 
             if not ask_now(self):
-                raise self._with_way(error) from None
+                raise self.with_way(error) from None
         return self.catalogue.resolve(name)
 
-    def _with_way(self, error: UnknownModel) -> UnknownModel:
+    def with_way(self, error: UnknownModel) -> UnknownModel:
         """Where the name is of a service that only lacks its key, the error says so."""
-        provider = error.name.strip().partition("/")[0]
-        if provider in self.presets or provider in self.config.provider_names or not (key := key_variable(provider)):
-            return error
-        return UnknownModel(error.name, error.nearest, hint=f"{provider} can be used once {key} is set.")
+        key = self.lacking_key(error.name)
+        return UnknownModel(error.name, error.nearest, hint=f"{_provider_of(error.name)} can be used once {key} is set.") if key else error
+
+    def lacking_key(self, name: str) -> str:
+        """The variable that has to be set before a model of that name can be used; "" where a key is not what it lacks."""
+        provider = _provider_of(name)
+        return "" if provider in self.presets or provider in self.config.provider_names else key_variable(provider)
 
     def serves(self, provider: str, ids: tuple[str, ...]) -> None:
         """What a service said it has."""
         self.served[provider] = ids
         self.catalogue.add(ModelSpec(provider, model, self.spec(provider).wire) for model in ids)
+
+
+def _provider_of(name: str) -> str:
+    return name.strip().partition("/")[0]
 
 
 def _policy(said: Limits) -> DoorPolicy:

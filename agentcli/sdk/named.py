@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from agentcli.agents.spec import INHERIT, ROLES
+from agentcli.config.tree import Problem
 from agentcli.protocol.errors import UnknownModel, UsageError
 from agentcli.protocol.names import nearest
 from agentcli.providers.registry import Resolved
@@ -13,6 +14,7 @@ from agentcli.providers.registry import Resolved
 if TYPE_CHECKING:
     from agentcli.agents.kit import Kit
     from agentcli.agents.roster import Roster
+    from agentcli.config.values import ModelName
     from agentcli.protocol.models import Link
     from agentcli.sdk.models import Services
     from agentcli.sdk.wanted import Wanted
@@ -46,6 +48,25 @@ def check_models(services: Services, options: Wanted, link: Link) -> tuple[Resol
     elif own is not None:
         _check(services, own.value, f"{own.place}: subagent_model")
     return tuple(_resolved(services, name, "--fallback-model" if flags else "fallback_models") for name in options.fallback_models)
+
+
+def misnamed(services: Services, *, strict: bool) -> tuple[Problem, ...]:
+    """The names in the config that no model has. Nothing is asked: a name that only a service itself may know is a warning, as is one whose
+    service lacks its key, which with `strict` is an error."""
+    return tuple(problem for said in services.config.model_names if (problem := _misnamed(services, said, strict)))
+
+
+def _misnamed(services: Services, said: ModelName, strict: bool) -> Problem | None:
+    if not said.name.strip() or (said.name.strip().lower() == INHERIT and not said.key.startswith("aliases.")):
+        return None
+    try:
+        services.catalogue.resolve(said.name)
+    except UnknownModel as error:
+        told = services.with_way(error).placed(said.key)
+        sure = strict if services.lacking_key(said.name) else not services.unlisted
+        leaf, file = said.held.leaf, said.held.layer.file
+        return Problem(told.message, file, leaf.row, leaf.column, told.hint, "error" if sure else "warning")
+    return None
 
 
 def check_pins(kit: Kit, roster: Roster, offered: Iterable[str]) -> list[str]:

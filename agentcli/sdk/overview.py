@@ -6,19 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from agentcli.agents.override import Chain, choose_model, resolve_choice
 from agentcli.config.load import Problem, check
+from agentcli.config.load import load as load_config
 from agentcli.config.trust import trust_folder
 from agentcli.protocol.errors import AgentError, ProviderError, UsageError
 from agentcli.protocol.events import Envelope
 from agentcli.protocol.models import Cost, ModelUse
 from agentcli.providers import weights
 from agentcli.providers.registry import Resolved
-from agentcli.sdk.agent import AsyncAgent, sources
+from agentcli.sdk.agent import AsyncAgent, layers
 from agentcli.sdk.models import Services
-from agentcli.sdk.named import first_model
+from agentcli.sdk.named import first_model, misnamed
 from agentcli.sdk.roster import roster_of
 from agentcli.sdk.wanted import Wanted
 from agentcli.store.sessions import SessionInfo, find, list_sessions, load, remove
@@ -134,9 +134,18 @@ def remove_session(session_id: str) -> str:
     return path.stem
 
 
+def file_problems(cwd: Path, explicit: Path | None, *, strict: bool) -> tuple[Problem, ...]:
+    """What is wrong in the config files themselves."""
+    return check(layers(cwd, environment.read(), explicit), strict)
+
+
 def config_problems(cwd: Path, explicit: Path | None, *, strict: bool) -> tuple[Problem, ...]:
+    """The same, and where nothing is, the names in them that no model has."""
+    problems = file_problems(cwd, explicit, strict=strict)
+    if any(problem.level == "error" for problem in problems):
+        return problems
     environ = environment.read()
-    return check(replace(sources(cwd, environ), explicit=explicit), strict)
+    return (*problems, *misnamed(Services(load_config(layers(cwd, environ, explicit)), environ), strict=strict))
 
 
 def trust(folder: Path) -> Path:

@@ -80,6 +80,34 @@ def test_check_finds_all_that_is_wrong_and_missing_variables_only_when_it_is_str
     assert (good.out, good.err) == ("The config is fine.\n", "")
 
 
+MISNAMED = """default_model = "fast"
+subagent_model = "inherit"
+aliases {
+  fast = "test/n"
+  keyless = "anthropic/claude-sonnet-4-6"
+}
+agents "scout" {
+  description = "Looks."
+  model = "tset/m"
+  fallback_models = ["test/m", "claudius"]
+}
+"""
+
+
+def test_check_finds_the_names_that_no_model_has(place: Place) -> None:
+    path = place.file("names.hcl", MISNAMED + config("http://127.0.0.1:9/v1").partition("\n")[2])
+    loose = run("config", "check", "--config", "names.hcl", cwd=place.folder)
+    strict = run("config", "check", "--strict", cwd=place.folder, env=environment(AGENTCLI_CONFIG=str(path)))
+    at = [line.partition(": unknown model ")[0] for line in loose.out.splitlines()]
+    assert at == [
+        f"error: {path}:1:1: default_model", f"error: {path}:4:3: aliases.fast", f"warning: {path}:5:3: aliases.keyless",
+        f"error: {path}:9:3: agents.scout.model", f"error: {path}:10:3: agents.scout.fallback_models",
+    ]  # fmt: skip
+    assert "ANTHROPIC_API_KEY" in loose.out.splitlines()[2]
+    assert "unknown model 'tset/m'; nearest: test/m" in loose.out
+    assert (loose.code, strict.code, strict.out) == (2, 2, loose.out.replace("warning: ", "error: "))
+
+
 OWN = """default_model = "test/m"
 providers "test" {
   apiKey = "sk-literal-canary-1"
