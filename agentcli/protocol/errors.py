@@ -96,20 +96,32 @@ class ConfigError(UsageError):
 
 
 class UnknownModel(UsageError):
-    """Nobody has a model of that name. `name` is what was asked for, `nearest` the most alike that there are."""
+    """Nobody has a model of that name. `name` is what was asked for, `nearest` the most alike that there are; where an alias was asked for,
+    `target` is the name in it that nobody has."""
 
     kind = "unknown_model"
 
-    def __init__(self, name: str, nearest: tuple[str, ...] = (), *, hint: str = "", place: str = "") -> None:
+    def __init__(self, name: str, nearest: tuple[str, ...] = (), *, hint: str = "", place: str = "", target: str = "") -> None:
         near = f"; nearest: {', '.join(nearest)}" if nearest else ""
         where = f"{place}: " if place else ""
-        super().__init__(f"{where}unknown model '{name}'{near}.", hint=hint or "List what can be used with: agentcli models")
+        alias = f" (an alias of '{target}')" if target else ""
+        super().__init__(f"{where}unknown model '{name}'{alias}{near}.", hint=hint or "List what can be used with: agentcli models")
         self.name = name
         self.nearest = nearest
+        self.target = target
 
     def placed(self, place: str) -> UnknownModel:
         """The same, saying where the name stands: a flag, a variable, `file:line: key`."""
-        return UnknownModel(self.name, self.nearest, hint=self.hint, place=place)
+        return UnknownModel(self.name, self.nearest, hint=self.hint, place=place, target=self.target)
+
+    def hinted(self, hint: str) -> UnknownModel:
+        """The same, with another word on what to do."""
+        return UnknownModel(self.name, self.nearest, hint=hint, target=self.target)
+
+    def through(self, alias: str) -> UnknownModel:
+        """The same for an alias that led to it."""
+        target = self.target or self.name
+        return UnknownModel(alias, self.nearest, hint=self.hint, target=target if target != alias else "")
 
 
 class ModelRefused(UsageError):

@@ -129,7 +129,11 @@ class Catalogue:
             return None
         if base in through:
             raise UnknownModel(asked, hint=f"The aliases go round in a circle: {' > '.join((*through, base))}.")
-        target = self._resolve(self._aliases[base].strip(), asked, (*through, base))
+        said = self._aliases[base].strip()
+        try:
+            target = self._resolve(said, said, (*through, base))
+        except UnknownModel as error:
+            raise error.through(asked) from None
         return _with_effort(target.spec, effort, asked) if effort else target
 
     def _by_reference(self, name: str, asked: str) -> Resolved | None:

@@ -212,12 +212,12 @@ class Services:
 
     def with_way(self, error: UnknownModel) -> UnknownModel:
         """Where the name is of a service that only lacks its key, the error says so."""
-        key = self.lacking_key(error.name)
-        return UnknownModel(error.name, error.nearest, hint=f"{_provider_of(error.name)} can be used once {key} is set.") if key else error
+        key = self.lacking_key(error)
+        return error.hinted(f"{_provider_of(error)} can be used once {key} is set.") if key else error
 
-    def lacking_key(self, name: str) -> str:
+    def lacking_key(self, error: UnknownModel) -> str:
         """The variable that has to be set before a model of that name can be used; "" where a key is not what it lacks."""
-        provider = _provider_of(name)
+        provider = _provider_of(error)
         return "" if provider in self.presets or provider in self.config.provider_names else key_variable(provider)
 
     def serves(self, provider: str, ids: tuple[str, ...]) -> None:
@@ -226,8 +226,8 @@ class Services:
         self.catalogue.add(ModelSpec(provider, model, self.spec(provider).wire) for model in ids)
 
 
-def _provider_of(name: str) -> str:
-    return name.strip().partition("/")[0]
+def _provider_of(error: UnknownModel) -> str:
+    return (error.target or error.name).strip().partition("/")[0]
 
 
 def _policy(said: Limits) -> DoorPolicy:

@@ -63,7 +63,7 @@ def _misnamed(services: Services, said: ModelName, strict: bool) -> Problem | No
         services.catalogue.resolve(said.name)
     except UnknownModel as error:
         told = services.with_way(error).placed(said.key)
-        sure = strict if services.lacking_key(said.name) else not services.unlisted
+        sure = strict if services.lacking_key(error) else not services.unlisted
         leaf, file = said.held.leaf, said.held.layer.file
         return Problem(told.message, file, leaf.row, leaf.column, told.hint, "error" if sure else "warning")
     return None

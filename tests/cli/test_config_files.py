@@ -91,6 +91,7 @@ agents "scout" {
   model = "tset/m"
   fallback_models = ["test/m", "claudius"]
 }
+agents "keen" { model = "keyless" }
 """
 
 
@@ -102,8 +103,10 @@ def test_check_finds_the_names_that_no_model_has(place: Place) -> None:
     assert at == [
         f"error: {path}:1:1: default_model", f"error: {path}:4:3: aliases.fast", f"warning: {path}:5:3: aliases.keyless",
         f"error: {path}:9:3: agents.scout.model", f"error: {path}:10:3: agents.scout.fallback_models",
+        f"warning: {path}:12:17: agents.keen.model",
     ]  # fmt: skip
     assert "ANTHROPIC_API_KEY" in loose.out.splitlines()[2]
+    assert "unknown model 'keyless' (an alias of 'anthropic/claude-sonnet-4-6')" in loose.out
     assert "unknown model 'tset/m'; nearest: test/m" in loose.out
     assert (loose.code, strict.code, strict.out) == (2, 2, loose.out.replace("warning: ", "error: "))
 

@@ -139,9 +139,10 @@ def test_a_human_name_of_two_providers_lists_them_too() -> None:
     assert caught.value.nearest == ("a/x", "b/y")
 
 
-def test_an_alias_for_nothing_is_an_error_that_names_what_was_asked() -> None:
-    with pytest.raises(UnknownModel, match="unknown model 'quick'"):
-        Catalogue(MODELS, aliases={"quick": "openai/gone"}).resolve("quick")
+@pytest.mark.parametrize("asked", ["quick", "quicker", "quick:low"])
+def test_an_alias_for_nothing_is_an_error_that_names_what_was_asked_and_what_the_alias_stands_for(asked: str) -> None:
+    with pytest.raises(UnknownModel, match=rf"unknown model '{asked}' \(an alias of 'openai/gone'\); nearest: "):
+        Catalogue(MODELS, aliases={"quick": "openai/gone", "quicker": "quick"}).resolve(asked)
 
 
 def test_an_alias_wins_over_a_bare_id_and_a_declared_alias_named_local_over_the_embedded_model() -> None:
