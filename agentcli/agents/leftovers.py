@@ -54,10 +54,13 @@ def claim(folder: Path) -> Claim | None:
     return Claim(folder, descriptor)
 
 
-async def save_leftovers(sessions: Path, own: Path) -> tuple[str, ...]:
-    """What became of the work of killed workers, one line for a person each. `sessions` holds a folder a session, `own` is the caller's."""
+async def save_leftovers(sessions: Path) -> tuple[str, ...]:
+    """What became of the work of killed workers, one line for a person each. `sessions` holds a folder a session.
+
+    The caller's own is among them: one that is resumed after a kill left its clones there, and one that made clones by now has claimed them.
+    """
     told: list[str] = []
-    for folder in _left(sessions, own):
+    for folder in _left(sessions):
         with contextlib.suppress(WorkspaceError):
             held = claim(folder)
             if held is None:
@@ -72,13 +75,13 @@ async def save_leftovers(sessions: Path, own: Path) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _left(sessions: Path, own: Path) -> list[Path]:
+def _left(sessions: Path) -> list[Path]:
     """Folders of sessions that made clones and did not clear them away."""
     try:
         folders = [Path(entry.path) for entry in os.scandir(sessions) if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
-    return [folder for folder in folders if folder != own and (folder / CLONES).is_dir() and _holds_clones(folder)]
+    return [folder for folder in folders if (folder / CLONES).is_dir() and _holds_clones(folder)]
 
 
 def _holds_clones(folder: Path) -> bool:

@@ -326,7 +326,7 @@ async def _prepare(agent: AsyncAgent, kit: Kit, node: Node) -> None:
     if sessions.is_dir():
         from agentcli.agents.leftovers import save_leftovers
 
-        for line in await save_leftovers(sessions, kit.scratch):
+        for line in await save_leftovers(sessions):
             kit.publish(MAIN, Notice(level="warning", text=line))
     spec = node.model.active.spec
     await fetch_weights(agent, spec)

@@ -188,7 +188,8 @@ async def test_what_a_worker_did_before_it_failed_is_on_its_branch(repository: R
     assert repository.status() == []
 
 
-def test_what_a_worker_of_a_killed_program_did_is_saved_by_the_next_session(repository: Repository, own_home: Path) -> None:
+@pytest.mark.parametrize("resumed", [(), ("-c",)], ids=["another session", "the same one, resumed"])
+def test_what_a_worker_of_a_killed_program_did_is_saved_by_the_next_session(repository: Repository, own_home: Path, resumed: tuple[str, ...]) -> None:
     with Server(always=obey_but(work=HalfDone(Silence()))) as server:
         (repository.path.parent / "a.hcl").write_text(hcl(server.url))
         words = ("--config", str(repository.path.parent / "a.hcl"), "--permission-mode", "accept-edits", "-q")
@@ -201,7 +202,7 @@ def test_what_a_worker_of_a_killed_program_did_is_saved_by_the_next_session(repo
             process.stdout.close()
             process.stderr.close()
         assert repository.branches() == ["main"]
-        after = start("-p", "hello", *words, cwd=repository.path)
+        after = start("-p", "hello", *resumed, *words, cwd=repository.path)
         out, _ = after.communicate(timeout=30)
     assert (after.returncode, out) == (0, b"did hello\n")
     assert repository.git("show", "agentcli/general-1:made.txt") == "half done"

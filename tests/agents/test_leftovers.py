@@ -19,14 +19,14 @@ async def left_behind(repository: Repository, sessions: Path, session: str = "ol
 
 async def test_work_that_was_left_is_saved_and_its_folder_cleared(repository: Repository, tmp_path: Path) -> None:
     workspace = await left_behind(repository, tmp_path / "sessions")
-    told = await save_leftovers(tmp_path / "sessions", tmp_path / "sessions/own")
+    told = await save_leftovers(tmp_path / "sessions")
     assert told == (
         f"A worker of a session that was cut off (main/scout-1) left work: it is saved on the branch agentcli/scout-1 of {repository.path}.",
     )
     assert repository.git("show", "agentcli/scout-1:made.txt") == "made"
     assert not workspace.path.exists()
     assert list((tmp_path / "sessions").iterdir()) == []
-    assert await save_leftovers(tmp_path / "sessions", tmp_path / "sessions/own") == ()
+    assert await save_leftovers(tmp_path / "sessions") == ()
 
 
 async def test_what_another_living_session_has_claimed_is_not_touched(repository: Repository, tmp_path: Path) -> None:
@@ -34,22 +34,17 @@ async def test_what_another_living_session_has_claimed_is_not_touched(repository
     held = claim(tmp_path / "sessions/old")
     assert held is not None
     assert claim(tmp_path / "sessions/old") is None
-    assert await save_leftovers(tmp_path / "sessions", tmp_path / "sessions/own") == ()
+    assert await save_leftovers(tmp_path / "sessions") == ()
     assert workspace.path.exists()
     held.release()
-    assert len(await save_leftovers(tmp_path / "sessions", tmp_path / "sessions/own")) == 1
-
-
-async def test_a_sessions_own_clones_are_none_that_were_left(repository: Repository, tmp_path: Path) -> None:
-    await left_behind(repository, tmp_path / "sessions", "own")
-    assert await save_leftovers(tmp_path / "sessions", tmp_path / "sessions/own") == ()
+    assert len(await save_leftovers(tmp_path / "sessions")) == 1
 
 
 async def test_what_cannot_be_saved_stays_and_is_told_once(repository: Repository, tmp_path: Path) -> None:
     workspace = await left_behind(repository, tmp_path / "sessions")
     (workspace.path / "result.log").write_text("ignored by git\n")
-    first = await save_leftovers(tmp_path / "sessions", tmp_path / "sessions/own")
-    second = await save_leftovers(tmp_path / "sessions", tmp_path / "sessions/own")
+    first = await save_leftovers(tmp_path / "sessions")
+    second = await save_leftovers(tmp_path / "sessions")
     assert (len(first), second) == (1, ())
     assert "left work in" in first[0] and "result.log" in first[0]
     assert (workspace.path / "result.log").exists()
@@ -57,5 +52,5 @@ async def test_what_cannot_be_saved_stays_and_is_told_once(repository: Repositor
 
 async def test_an_untouched_clone_is_cleared_without_a_word(repository: Repository, tmp_path: Path) -> None:
     workspace = await open_workspace("branch", repository.path, tmp_path / "sessions/old" / CLONES, "main/scout-1")
-    assert await save_leftovers(tmp_path / "sessions", tmp_path / "sessions/own") == ()
+    assert await save_leftovers(tmp_path / "sessions") == ()
     assert (workspace.path.exists(), repository.branches()) == (False, ["main"])
