@@ -114,8 +114,8 @@ def _kind(text: str, tool: str, pattern: str) -> Kind:
     import difflib
 
     near = difflib.get_close_matches(tool, _KINDS, 1)
-    guess = f", did you mean '{near[0]}'?" if near else ""
-    raise _bad(text, f"'{tool}' takes no pattern{guess}", f"Patterns are for: {', '.join(sorted(_KINDS))}.")
+    guess = f"Did you mean '{near[0]}'? " if near else ""
+    raise _bad(text, f"'{tool}' takes no pattern", f"{guess}Patterns are for: {', '.join(sorted(_KINDS))}.")
 
 
 # --- paths ---

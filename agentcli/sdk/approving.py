@@ -37,7 +37,7 @@ def _why(said: object) -> AgentError:
     if isinstance(said, AgentError):
         return said
     if isinstance(said, BaseException):
-        error = AgentError(f"on_approval failed: {type(said).__name__}: {said}.", hint="What it was asked about was refused.")
+        error = AgentError(f"on_approval failed: {type(said).__name__}: {str(said).rstrip('.')}.", hint="What it was asked about was refused.")
         error.__cause__ = said
         return error
     return UsageError(f"on_approval gave {said!r}.", hint="It answers True, False, or one of: once, session, always, deny.")

@@ -117,7 +117,11 @@ def _past(options: Wanted, cwd: Path) -> _Past:
             raise UsageError("option 'fork' copies a saved session, and none is named.", hint="Name it with resume, or set continue_latest.")
         session_id = options.session_id or new_session_id()
         return _Past(session_id, (), SessionFile.create(project_folder(root, cwd), session_id) if options.save else None)
+    if options.resume and options.continue_latest:
+        raise UsageError("options 'resume' and 'continue_latest' both name a session.", hint="Give one of them.")
     path = find(root, options.resume) if options.resume else latest(root, cwd).path
+    if options.session_id and options.save and not options.fork:
+        raise UsageError("a saved session that goes on keeps its id; option 'session_id' is for a new one.", hint="For a copy of it set fork.")
     if options.fork or not options.save:
         loaded = load(path)
         session_id = options.session_id or new_session_id()

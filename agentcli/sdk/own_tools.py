@@ -110,6 +110,7 @@ def _make(function: Callable[P, R], name: str, description: str, reads: Sequence
         raise UsageError(f"'{name}' cannot be a tool's name.", hint='Give one of letters, digits, _ and -: @tool(name="…").')
     about, told = read_docstring(inspect.getdoc(_plain(function)) or "")
     args = _args_model(function, name, told)
+    reads, writes = ((names,) if isinstance(names, str) else names for names in (reads, writes))
     for listed in (*reads, *writes):
         if listed not in args.model_fields:
             raise UsageError(f"tool '{name}' has no parameter '{listed}'; it has: {', '.join(args.model_fields) or 'none'}.")

@@ -329,7 +329,7 @@ class AsyncSession(Talking, Delegating, Choosing):
 
     async def _converse(self, message: UserMessage, schema: OutputSchema | None) -> Outcome:
         await self._prepare()
-        self._parts.setup.output_schema = json_schema(schema or self.output_schema)
+        self._parts.setup.output_schema = json_schema(self.output_schema if schema is None else schema)
         return await self._loop.run(message, f"run-{self._answers}")
 
     async def _compacting(self, instructions: str) -> Compacted:
@@ -348,7 +348,7 @@ class AsyncSession(Talking, Delegating, Choosing):
                 self._parts.prepare = None
 
     def _listener_failed(self, error: Exception) -> None:
-        failure = AgentError(f"a listener failed: {type(error).__name__}: {error}.", hint="It must not raise.")
+        failure = AgentError(f"a listener failed: {type(error).__name__}: {str(error).rstrip('.')}.", hint="It must not raise.")
         failure.__cause__ = error
         if self.busy:
             self.stop(failure)

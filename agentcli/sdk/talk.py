@@ -57,7 +57,7 @@ class Talking(ABC):
             except AgentError as error:
                 error.result = unbegun_result(tally, error)
                 raise
-        result = run_result(tally, outcome, output_schema or self.output_schema)
+        result = run_result(tally, outcome, self.output_schema if output_schema is None else output_schema)
         if result.failure is None:
             return result
         failed = (outcome.error if result.failure == outcome.failure else None) or error_of(result.failure)
@@ -93,7 +93,7 @@ class Talking(ABC):
             try:
                 while (envelope := await queue.get()) is not None:
                     yield envelope
-                yield run_result(tally, await self.landed(run), output_schema or self.output_schema)
+                yield run_result(tally, await self.landed(run), self.output_schema if output_schema is None else output_schema)
             finally:
                 if not run.done():
                     run.cancel()

@@ -257,7 +257,7 @@ def test_the_context_is_given_and_no_part_of_the_schema() -> None:
 
 
 def test_paths_are_judged_and_anything_else_is_not_known() -> None:
-    @tool(reads=["source"], writes=["targets"])
+    @tool(reads="source", writes=["targets"])
     def copy(source: str, targets: list[str], note: str = "") -> str:
         """Copies."""
         return "ok"

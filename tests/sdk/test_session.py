@@ -255,10 +255,11 @@ def test_a_pydantic_model_as_schema_gives_an_instance_and_a_json_schema_plain_va
     async def scene(session: AsyncSession) -> tuple[Any, ...]:
         one = await session.send("review", output_schema=Review)
         two = await session.send("review", output_schema={"type": "object", "required": ["n"]})
-        return one.structured, two.structured, (await session.send("plain")).structured
+        any_json = await session.send("review", output_schema={})
+        return one.structured, two.structured, any_json.structured, (await session.send("plain")).structured
 
-    answers = ['{"verdict": "good", "score": 7}', '```json\n{"n": 3}\n```', "no json"]
-    assert play(scripted(answers), scene) == (Review(verdict="good", score=7), {"n": 3}, None)
+    answers = ['{"verdict": "good", "score": 7}', '```json\n{"n": 3}\n```', "[1]", "no json"]
+    assert play(scripted(answers), scene) == (Review(verdict="good", score=7), {"n": 3}, [1], None)
 
 
 def test_the_model_is_shown_a_tidy_schema(play: Play) -> None:

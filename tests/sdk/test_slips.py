@@ -109,6 +109,10 @@ def test_a_session_is_opened_in_a_folder_and_resumed_by_its_id() -> None:
                 agent.resume_session(info)  # type: ignore[arg-type]
             except UsageError as error:
                 raise UsageError(error.line()) from error
+        with pytest.raises(UsageError, match="both name a session"):
+            agent.session(".", resume=info.id, continue_latest=True)
+        with pytest.raises(UsageError, match="goes on keeps its id"):
+            agent.session(".", resume=info.id, session_id="mine")
         with agent.resume_session(info.id) as again:
             assert len(again.history) == 2
         with pytest.raises(SessionClosed):
