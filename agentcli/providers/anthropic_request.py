@@ -135,9 +135,11 @@ def _result(result: ToolResult, model: ModelSpec) -> dict[str, Any]:
 
 
 def _assistant(message: AssistantMessage, model: ModelSpec, quirks: Quirks) -> list[dict[str, Any]]:
-    """An answer's blocks in their order. Thinking alone is no answer, and is left out."""
+    """An answer's blocks in their order. Thinking at the end, of an answer that was cut, is left out: the service refuses it there."""
     blocks = [block for part in message.content if (block := _answered(part, model, quirks)) is not None]
-    return blocks if any(not block["type"].endswith("thinking") for block in blocks) else []
+    while blocks and blocks[-1]["type"].endswith("thinking"):
+        blocks.pop()
+    return blocks
 
 
 def _answered(part: Text | Thinking | ToolCall, model: ModelSpec, quirks: Quirks) -> dict[str, Any] | None:

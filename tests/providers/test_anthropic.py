@@ -358,3 +358,10 @@ def test_a_message_that_is_a_list_of_errors_is_an_error_all_the_same() -> None:
         found = ask(server.url, wire="anthropic")
     assert found.error is not None
     assert found.error.line().startswith("test answered 400: bad.")
+
+
+def test_thinking_at_the_end_of_a_cut_answer_stays_behind_for_the_service_refuses_it() -> None:
+    cut = AssistantMessage((Text("Half"), Thinking("More.", opaque=sealed(MODEL, SIGNATURE), wire="anthropic")))
+    history = (user_text("Begin."), cut, user_text("Go on."))
+    body = to_wire(request(model=MODEL, messages=history), Quirks())
+    assert body["messages"][1]["content"] == [{"type": "text", "text": "Half"}]
