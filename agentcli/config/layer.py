@@ -65,6 +65,11 @@ class Held(Struct, frozen=True):
         file = shown(self.layer.file, 400)
         return f"{file}:{self.leaf.row}" if self.leaf.row else file
 
+    @property
+    def exact_place(self) -> str:
+        """`file:line:column`, or the file alone likewise."""
+        return f"{self.place}:{self.leaf.column}" if self.leaf.row else self.place
+
     def error(self, message: str, hint: str) -> ConfigError:
         """That something is wrong with this setting."""
         return Problem(message, self.layer.file, self.leaf.row, self.leaf.column, hint).error()

@@ -79,7 +79,7 @@ def permissions(settings: Merged) -> Permissions:
     mode = settings.get(("permissions", "mode"))
 
     def rules(effect: str) -> tuple[Rule, ...]:
-        return tuple(Rule(path[0], held.place) for path, held in below(settings, ("permissions", effect)).items())
+        return tuple(Rule(path[0], held.exact_place) for path, held in below(settings, ("permissions", effect)).items())
 
     return Permissions(permission_mode(mode.leaf.value) if mode else None, rules("allow"), rules("ask"), rules("deny"))
 

@@ -21,7 +21,7 @@ class Setting(Struct, frozen=True):
 
 
 class Rule(NamedTuple):
-    """A permission rule as written, and where."""
+    """A permission rule as written, and where: `file:line:column`, or the file alone where there are no lines."""
 
     text: str
     place: str

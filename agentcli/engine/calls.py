@@ -94,8 +94,8 @@ class Calls(Struct):
     def _prepare(self, call: ToolCall, *, may_be_half: bool) -> _Ready | ToolOutcome:
         tool = self.tools.get(call.name)
         if tool is None:
-            near = nearest(call.name, tuple(self.tools)) or tuple(self.tools)
-            return _failed(f"There is no tool '{call.name}'. Tools: {', '.join(near)}.")
+            near = ", ".join(nearest(call.name, tuple(self.tools))) or "none"
+            return _failed(f"There is no tool '{call.name}'. Nearest: {near}.")
         if may_be_half and not call.arguments:
             return _failed(HALF)
         try:

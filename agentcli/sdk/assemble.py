@@ -35,12 +35,13 @@ from agentcli.protocol.names import nearest
 from agentcli.protocol.tools import Tool
 from agentcli.providers.registry import Resolved
 from agentcli.safety.redact import known_out
-from agentcli.safety.rules import Policy, Rule, parse_rule, parse_rules
+from agentcli.safety.rules import Policy, parse_rules
 from agentcli.sdk import saved
 from agentcli.sdk.bus import Bus
 from agentcli.sdk.named import check_models, check_pins, first_model
 from agentcli.sdk.parts import MAIN, Parts
 from agentcli.sdk.roster import check_tools, roster_of
+from agentcli.sdk.rules import rules_of
 from agentcli.sdk.schemas import json_schema
 from agentcli.sdk.wanted import Wanted
 from agentcli.store.files import SessionFile, new_session_id
@@ -218,16 +219,12 @@ def _policy(agent: AsyncAgent, options: Wanted, roots: tuple[Path, ...], scratch
     mode = cast(PermissionMode, options.permission_mode or given.mode or agent.origin.default_mode)
     return Policy(
         mode=mode,
-        allow=_rules((*given.allow,), options.allowed_tools),
-        ask=_rules((*given.ask,), []),
-        deny=_rules((*given.deny,), options.disallowed_tools),
+        allow=rules_of(given.allow, options.allowed_tools),
+        ask=rules_of(given.ask),
+        deny=rules_of(given.deny, options.disallowed_tools),
         roots=roots,
         read_roots=(scratch,),
     )
-
-
-def _rules(given: Sequence[Any], more: Sequence[str]) -> tuple[Rule, ...]:
-    return tuple(parse_rule(text) for text in (*(rule.text for rule in given), *more))
 
 
 def _facts(agent: AsyncAgent, options: Wanted, cwd: Path, roots: tuple[Path, ...]) -> PromptFacts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from agentcli.sdk.agent import AsyncAgent, layers
 from agentcli.sdk.models import Services
 from agentcli.sdk.named import first_model, misnamed
 from agentcli.sdk.roster import roster_of
+from agentcli.sdk.rules import bad_rules
 from agentcli.sdk.wanted import Wanted
 from agentcli.store.sessions import SessionInfo, find, list_sessions, load, remove
 from agentcli.system import environment, folders
@@ -135,17 +136,23 @@ def remove_session(session_id: str) -> str:
 
 
 def file_problems(cwd: Path, explicit: Path | None, *, strict: bool) -> tuple[Problem, ...]:
-    """What is wrong in the config files themselves."""
-    return check(layers(cwd, environment.read(), explicit), strict)
+    """What keeps runs from starting: mistakes in the config files, their rules included."""
+    found = layers(cwd, environment.read(), explicit)
+    problems = check(found, strict)
+    return problems if has_error(problems) else (*problems, *bad_rules(load_config(found).permissions))
 
 
 def config_problems(cwd: Path, explicit: Path | None, *, strict: bool) -> tuple[Problem, ...]:
-    """The same, and where nothing is, the names in them that no model has."""
+    """The same, and where nothing does, the names in them that no model has."""
     problems = file_problems(cwd, explicit, strict=strict)
-    if any(problem.level == "error" for problem in problems):
+    if has_error(problems):
         return problems
     environ = environment.read()
     return (*problems, *misnamed(Services(load_config(layers(cwd, environ, explicit)), environ), strict=strict))
+
+
+def has_error(problems: Iterable[Problem]) -> bool:
+    return any(problem.level == "error" for problem in problems)
 
 
 def trust(folder: Path) -> Path:

@@ -195,12 +195,11 @@ def show_config(agent: AsyncAgent, *, as_json: bool) -> None:
 def check_config(cwd: Path, config: Path | None, *, strict: bool) -> int:
     """0 where nothing is wrong, else 2."""
     problems = overview.config_problems(cwd, config, strict=strict)
-    errors = [problem for problem in problems if problem.level == "error"]
     for problem in problems:
         _line(f"{problem.level}: {problem.error().line()}")
     if not problems:
         _line("The config is fine.")
-    return 2 if errors else 0
+    return 2 if overview.has_error(problems) else 0
 
 
 def config_paths(agent: AsyncAgent) -> None:

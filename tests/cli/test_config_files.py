@@ -19,6 +19,7 @@ BROKEN: dict[str, tuple[bytes, str, str]] = {
     "wrong type": (b'limits {\n  max_parallel = "many"\n}\n', ":2:3: ", "whole number"),
     "missing variable": (b'default_model = env("UNSET_MODEL")\n', ":1:1: ", "UNSET_MODEL"),
     "not UTF-8": (b'# caf\xc3\xa9\ndefault_model = "caf\xe9"\n', ":2:21: ", "not UTF-8"),
+    "a rule of a misspelt tool": (b'permissions { deny = ["raed(.env*)"] }\n', ":1:23: ", "Did you mean 'read'?"),
     "a bad rule": (b'permissions { allow = ["bash("] }\n', ":1:24: ", "tool(pattern)"),
 }
 
@@ -78,6 +79,13 @@ def test_check_finds_all_that_is_wrong_and_missing_variables_only_when_it_is_str
     assert loose.out.startswith(f"warning: {place.folder}/unset.hcl:2:3: ")
     assert strict.out == loose.out.replace("warning: ", "error: ")
     assert (good.out, good.err) == ("The config is fine.\n", "")
+
+
+def test_check_finds_the_rules_that_no_run_would_start_with(place: Place) -> None:
+    path = place.file("rules.hcl", 'permissions {\n  allow = ["bsah(ls)"]\n  deny = ["read(.env)", "raed(.env)"]\n}\n')
+    checked = run("config", "check", "--config", "rules.hcl", cwd=place.folder)
+    assert [line.partition(": bad permission rule ")[0] for line in checked.out.splitlines()] == [f"error: {path}:2:12", f"error: {path}:3:25"]
+    assert checked.code == 2
 
 
 MISNAMED = """default_model = "fast"

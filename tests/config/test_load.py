@@ -46,7 +46,10 @@ def test_the_example_of_the_interface_loads_as_written(desk: Desk, shared: Path)
     assert config.provider("openai") == ProviderSpec("openai", base_url="https://api.openai.com/v1", api_key=Secret("sk-real"), max_concurrent=8)
     assert config.aliases == {"fast": "openai/MiniMax-M2.7-highspeed"}
     assert config.agents == (scout,)
-    assert (config.permissions.allow, config.permissions.deny) == ((Rule("bash(git status)", f"{file}:24"),), (Rule("read(.env*)", f"{file}:25"),))
+    assert (config.permissions.allow, config.permissions.deny) == (
+        (Rule("bash(git status)", f"{file}:24:12"),),
+        (Rule("read(.env*)", f"{file}:25:12"),),
+    )
     assert config.limits == Limits(max_parallel=8, max_budget_usd=2.0)
     assert config.key_variables == {"OPENAI_API_KEY"}
     assert (config.files, config.warnings, config.untrusted) == ((file,), (), None)
@@ -97,9 +100,9 @@ def test_rules_of_all_layers_add_up_each_with_its_place(desk: Desk) -> None:
     found = desk.load().permissions
     assert (found.mode, found.allow, found.ask, found.deny) == (
         "accept-edits",
-        (Rule("bash(ls)", f"{user}:2"), Rule("read(.env*)", f"{near}:2")),
-        (Rule("edit(*)", f"{near}:3"),),
-        (Rule("read(.env*)", f"{user}:3"),),
+        (Rule("bash(ls)", f"{user}:2:11"), Rule("read(.env*)", f"{near}:2:11")),
+        (Rule("edit(*)", f"{near}:3:9"),),
+        (Rule("read(.env*)", f"{user}:3:10"),),
     )
 
 

@@ -50,8 +50,8 @@ def test_untrusted_config_may_only_restrict(desk: Desk) -> None:
     assert (config.default_model, config.subagent_model, config.aliases, config.agents) == (None, None, {}, ())
     assert (config.allowed_models, config.system_prompt_append, config.ui.plain) == ((), "", False)
     assert (config.permissions.mode, config.permissions.allow) == (None, ())
-    assert config.permissions.ask == (Rule("edit(*)", f"{file}:14"),)
-    assert config.permissions.deny == (Rule("read(secret)", f"{file}:15"),)
+    assert config.permissions.ask == (Rule("edit(*)", f"{file}:14:12"),)
+    assert config.permissions.deny == (Rule("read(secret)", f"{file}:15:12"),)
     assert config.limits == Limits(max_parallel=8, max_depth=1, max_turns=5, max_budget_usd=2)
     assert config.key_variables == {"OPENAI_API_KEY"}
     assert (config.untrusted, config.trusted_root) == (file, None)

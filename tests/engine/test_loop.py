@@ -124,7 +124,7 @@ def test_each_call_of_an_answer_ends_once_and_results_come_in_order(tmp_path: Pa
     assert isinstance(results, ToolMessage)
     texts = [(result.is_error, result.text()) for result in results.results]
     assert texts[0] == (False, "a")
-    assert texts[1] == (True, "There is no tool 'nothing'. Tools: echo.")
+    assert texts[1] == (True, "There is no tool 'nothing'. Nearest: echo.")
     assert texts[2][1].startswith("The arguments of echo are not valid JSON")
     assert texts[3][1] == "Wrong arguments for echo: word: Field required. Nothing was done; send the call again."
     assert texts[4][1] == "echo failed inside: RuntimeError: a bug in the tool"
