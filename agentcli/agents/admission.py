@@ -73,7 +73,7 @@ def _check_picked(kit: Kit, parent: Node, spec: WorkerSpec, picked: Picked, tool
         spec,
         tools=tools,
         limits=ModelLimits(kit.limits.allowed_models, kit.limits.max_price),
-        judge=lambda access: judge(parent.gate.policy, "task", access),
+        judge=lambda access: judge(parent.gate.policy, "worker", access),
         resolver=kit.catalogue,
         parent_remote=parent_remote,
         remote=remote,

@@ -71,7 +71,7 @@ class TaskTool(_Delegation):
         self.description = self.description.replace(WORKERS, worker_list(orchestrator.roster))
 
     def access(self, args: a.TaskArgs) -> Access:
-        return Access(agent=args.agent, model=args.model or "")
+        return Access(agent=args.agent)
 
     def title(self, args: a.TaskArgs) -> str:
         return f"{args.agent}: {args.description or args.prompt.splitlines()[0][:80]}"

@@ -98,7 +98,10 @@ class ModelLimits(Struct, frozen=True, omit_defaults=True):
 
 
 class Consent(Struct, frozen=True):
-    """A person has to agree before the worker starts. `refusal()` is the error where there is nobody to ask."""
+    """A person has to agree before the worker starts. `refusal()` is the error where there is nobody to ask.
+
+    `rule` would allow it for good; "" where a rule asks, for an ask outranks an allow.
+    """
 
     worker: str
     model: str
@@ -106,7 +109,8 @@ class Consent(Struct, frozen=True):
     rule: str = REMOTE_RULE
 
     def refusal(self) -> ModelRefused:
-        return ModelRefused(f"{self.reason} Nobody can be asked here.", hint=f'Allow it with: permissions {{ allow = ["{self.rule}"] }}')
+        allow = f'Allow it with: permissions {{ allow = ["{self.rule}"] }}' if self.rule else "Take that rule out, or use --permission-mode bypass."
+        return ModelRefused(f"{self.reason} Nobody can be asked here.", hint=allow)
 
 
 def choose_model(chain: Chain) -> Choice:
@@ -172,8 +176,9 @@ def check_model(
 ) -> tuple[Consent, ...]:
     """Whether a worker may start on a model. What is given back is what a person must agree to first, each on its own; often nothing.
 
-    `tools` are the worker's; `judge` is the permission rules' word on a delegation (`task(model:…)`); `parent_remote` and `remote` say whether
-    the parent's and the worker's provider are off this machine, `remote_allowed` whether a rule already agrees to that step.
+    `tools` are the worker's; `judge` is the permission rules' word on a worker and its model (`task(model:…)`). Of the worker alone they ask
+    where it is called for, not here once more. `parent_remote` and `remote` say whether the parent's and the worker's provider are off this
+    machine, `remote_allowed` whether a rule already agrees to that step.
 
     Raises:
         ModelRefused: it may not; says why and what would let it.
@@ -191,8 +196,9 @@ def check_model(
             hint="Name another model, or a worker without tools.",
         )
     needed: list[Consent] = []
+    ruling = judge(Access(model=name))
     if ruling.decision == "ask":
-        needed.append(Consent(worker.name, name, f"The worker '{worker.name}' would run on {name}: {ruling.reason}", f"task(model:{name})"))
+        needed.append(Consent(worker.name, name, f"The worker '{worker.name}' would run on {name}: {ruling.reason}", rule=""))
     if remote and not parent_remote and not remote_allowed:
         needed.append(Consent(worker.name, name, f"The worker '{worker.name}' would send what it reads from this machine to {name}."))
     return tuple(needed)

@@ -123,7 +123,9 @@ REMOTE = "remote = true"
 TO_REMOTE = ("task", {"agent": "scout", "prompt": "work", "model": "qwen3:8b"})
 
 
-async def ask_for_remote(service: Server, folder: Path, decision: Decision, times: int = 1) -> tuple[list[ApprovalAsked], list[str]]:
+async def ask_for_remote(
+    service: Server, folder: Path, decision: Decision, times: int = 1, extra: str = "", beta: str = REMOTE
+) -> tuple[list[ApprovalAsked], list[str]]:
     """What a person was asked, and what the parent was told each time."""
     asked: list[ApprovalAsked] = []
 
@@ -131,7 +133,7 @@ async def ask_for_remote(service: Server, folder: Path, decision: Decision, time
         asked.append(question)
         return decision
 
-    async with opened(config(service.url, "", REMOTE), folder, on_approval=decide, **agents()) as (session, _):
+    async with opened(config(service.url, extra, beta), folder, on_approval=decide, **agents()) as (session, _):
         results = [(await delegate(session, service, TO_REMOTE)).results[0] for _ in range(times)]
     return asked, results
 
@@ -153,6 +155,15 @@ async def test_a_person_who_says_no_is_obeyed(service: Server, tmp_path: Path) -
     asked, results = await ask_for_remote(service, tmp_path, "deny")
     assert (len(asked), all_asked(service.requests[before:], "work")) == (1, [])
     assert "A person refused." in results[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "title"), [("task(model:beta/*)", "scout on beta/qwen3:8b"), ("task(scout)", "scout: work"), ("task", "scout: work")]
+)
+async def test_a_rule_that_asks_about_a_worker_or_its_model_asks_once_a_call(service: Server, tmp_path: Path, rule: str, title: str) -> None:
+    asked, results = await ask_for_remote(service, tmp_path, "session", times=2, extra=f'permissions {{ ask = ["{rule}"] }}', beta="")
+    assert [(one.title, one.rule) for one in asked] == [(title, "")] * 2
+    assert [result.splitlines()[-1] for result in results] == ["did work", "did work"]
 
 
 async def test_a_rule_agrees_for_good(service: Server, tmp_path: Path) -> None:
