@@ -59,14 +59,19 @@ class Desk:
         return f"A background worker has ended.\n{report.told(ended, 1, 20_000, self.kit.scratch)}"
 
     async def merge(self, ended: Ended) -> str:
-        """Brings a worker's branch into its parent's folder; says what came of it."""
+        """Brings what a worker did in a clone or copy into its parent's folder; says what came of it."""
         workspace, changes = self.open.get(ended.worker_id), self.changes.get(ended.worker_id)
-        if workspace is None or changes is None:
+        if workspace is None or changes is None or not changes.files:
             return ""
-        merged = await workspace.merge(changes)
+        merged, name = await workspace.merge(changes), self.saved_as(ended)
         if merged.merged:
-            return f"merged: {changes.branch} ({report.files(changes)})"
-        return f"not merged: {changes.branch} conflicts in {', '.join(merged.conflicts)}; the branch is kept"
+            return f"merged: {name} ({report.files(changes)})"
+        return f"not merged: {name} conflicts in {', '.join(merged.conflicts)}; it is kept"
+
+    def saved_as(self, ended: Ended) -> str:
+        """The branch that holds a worker's work, or the patch file where there is no repository."""
+        changes = self.changes.get(ended.worker_id)
+        return ended.branch or (changes.patch if changes else "")
 
     async def close(self) -> None:
         """Deletes the clones whose work is saved, inner ones first; one that holds what no branch can stays where it is."""

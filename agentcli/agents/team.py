@@ -209,14 +209,14 @@ def _judge(item: Item, review: Ended) -> None:
 
 
 async def _merge(orchestrator: Orchestrator, items: Sequence[Item]) -> None:
-    """Approved branches into the parent's folder, in the order of the tasks; a conflict is listed and its branch stays."""
+    """Approved work into the parent's folder, in the order of the tasks; a conflict is listed, and its branch or patch stays."""
     for item in items:
-        if not item.approved or item.result is None or not item.result.branch:
+        if not item.approved or item.result is None:
             continue
         try:
             item.merge_note = await orchestrator.desk.merge(item.result)
         except WorkspaceError as error:
-            item.merge_note = f"not merged: {error.line()} The branch {item.result.branch} is kept."
+            item.merge_note = f"not merged: {error.line()} It is kept on {orchestrator.desk.saved_as(item.result)}."
 
 
 def told(result: TeamResult, scratch: Path | None = None) -> str:

@@ -102,9 +102,30 @@ async def test_approved_branches_are_merged_in_order_and_a_conflict_is_listed(re
     first, second = (next(branches[one.name] for one in seen.of(AgentSpawned) if one.label == part["title"]) for part in PARTS)
     told = plain(seen)
     assert f"merged: {first} (1 file)" in told
-    assert f"not merged: {second} conflicts in app.txt; the branch is kept" in told
+    assert f"not merged: {second} conflicts in app.txt; it is kept" in told
     assert repository.read("app.txt") == LINES.replace("line 3\n", "first\n")
     assert repository.git("show", f"{second}:app.txt").splitlines()[2] == "second"
+
+
+async def test_where_there_is_no_repository_approved_copies_are_merged_and_a_conflict_names_its_patch(tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "app.txt").write_text(LINES)
+    text = script(
+        tmp_path,
+        main_calls(("run_team", {**TEAM[1], "workspace": "branch"})),
+        *worker("first part", edits("app.txt", "line 3\n", "first\n", "did one")),
+        *worker("second part", edits("app.txt", "line 3\n", "second\n", "did two")),
+        verdicts("first part", (True, "")),
+        verdicts("second part", (True, "")),
+    )
+    async with opened(text, folder) as (session, seen):
+        await session.send("Go.")
+    told = plain(seen)
+    assert (folder / "app.txt").read_text() == LINES.replace("line 3\n", "first\n")
+    assert "\nmerged: " in told
+    patch = told.partition("not merged: ")[2].partition(" conflicts in app.txt; it is kept")[0]
+    assert "+second" in Path(patch).read_text()
 
 
 async def test_when_the_rounds_are_spent_the_rest_is_listed_as_rejected(repository: Repository, tmp_path: Path) -> None:
