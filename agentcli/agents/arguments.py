@@ -111,7 +111,7 @@ class InvokeArgs(_Args):
 
 
 class SendArgs(_Args):
-    Recipient: str = Field(description="Id or name of a running worker.")
+    Recipient: str = Field(description="Id, name or role of a running worker.")
     Message: str = Field(min_length=1, description="What to tell it; it reads this at its next step.")
 
 

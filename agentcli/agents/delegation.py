@@ -230,10 +230,14 @@ class _Steering(_Delegation):
     def access(self, args: Any) -> Access:
         return Access(own=True)
 
-    def _below(self, agent_id: str, ctx: ToolContext) -> Node:
-        node = self.orchestrator.find(agent_id)
-        if node.id == ctx.agent_id or node not in self._caller(ctx).walk():
-            raise ToolError(f"{agent_id} is none of your workers.")
+    def _below(self, who: str, ctx: ToolContext) -> Node:
+        """The worker of an id, a name, or a role that only one of the caller's running workers has."""
+        caller = self._caller(ctx)
+        mine = [node for node in caller.walk() if node is not caller]
+        in_role = [node for node in mine if node.task and node.task.label == who and not node.is_over]
+        node = in_role[0] if len(in_role) == 1 else self.orchestrator.find(who)
+        if node not in mine:
+            raise ToolError(f"{who} is none of your workers.")
         return node
 
 

@@ -311,11 +311,11 @@ async def test_the_tools_steer_workers_that_run_in_the_background_and_nobody_els
         [
             (
                 Call("task", {"agent": "scout", "prompt": "work", "background": True}),
-                Call("task", {"agent": "scout", "prompt": "held", "background": True}),
+                Call("invoke_subagent", {"Subagents": [{"TypeName": "scout", "Role": "the slow one", "Prompt": "held"}], "Background": True}),
             ),
             (Call("manage_subagents", {"Action": "list"}), Call("send_message", {"Recipient": "scout-1", "Message": "Hurry."})),
             (Call("manage_subagents", {"Action": "kill", "Ids": ["scout-2", "main"]}), Call("manage_subagents", {"Action": "pause"})),
-            (Call("manage_subagents", {"Action": "kill", "Ids": ["scout-2"]}),),
+            (Call("manage_subagents", {"Action": "kill", "Ids": ["the slow one"]}),),
         ]
     )
 
