@@ -162,7 +162,7 @@ def _error(source: Source, status: int | None, said: Said, message: str, wait: f
 
 
 def _class_and_hint(source: Source, status: int, said: Said) -> tuple[type[ProviderError], str]:
-    if status in (400, 413, 422, 500) and _speaks_of(OVERFLOW, said):
+    if status == 413 or (status in (400, 422, 500) and _speaks_of(OVERFLOW, said)):
         return ContextOverflow, "Compact the conversation, start a new one, or use a model with a larger context."
     if status == 400 and _speaks_of(WRONG_KEY, said):
         status = 401

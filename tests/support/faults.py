@@ -61,7 +61,7 @@ ALWAYS = {
     "401": Fault(failed(401, "wrong key"), AuthenticationFailed, "test answered 401: wrong key.", False, 401),
     "403": Fault(failed(403, "not yours"), AuthenticationFailed, "test answered 403: not yours.", False, 403),
     "404": Fault(failed(404, "no such model"), RequestRejected, "test answered 404: no such model.", False, 404),
-    "413": Fault(failed(413, "too big"), RequestRejected, "test answered 413: too big.", False, 413),
+    "413": Fault(failed(413, "too big"), ContextOverflow, "test answered 413: too big.", False, 413),
     "422": Fault(failed(422, "odd"), RequestRejected, "test answered 422: odd.", False, 422),
     "context overflow by words": Fault(failed(400, "maximum context length is 8192 tokens"), ContextOverflow, "8192 tokens", False, 400),
     "429 in seconds": Fault(failed(429, "wait", {"retry-after": "1"}), RateLimited, "wait", True, 429, 1.0),
