@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from agentcli.protocol.errors import AgentError, Interrupted, Terminated, UsageError
 from agentcli.protocol.events import Envelope, Failure
@@ -69,10 +70,19 @@ class Stop:
 
 def run_oneshot(shot: OneShot) -> int:
     """Runs it to the end and gives the exit code. Every end passes the sink once, so JSON modes have exactly one result."""
-    return asyncio.run(_run(shot))
+    try:
+        # Before the loop runs: a file that is a pipe can keep one waiting, and only here a signal ends that.
+        agent = AsyncAgent.layered(
+            shot.cwd, explicit=shot.config, bare=shot.bare, trust=shot.trust, origin=Origin(link="flag", person=False, default_mode="default")
+        )
+        if shot.json_schema:
+            shot = replace(shot, options={**shot.options, "output_schema": read_schema(shot.json_schema)})
+    except AgentError as error:
+        return _sink(shot).finish(_failure(error))
+    return asyncio.run(_run(shot, agent))
 
 
-async def _run(shot: OneShot) -> int:
+async def _run(shot: OneShot, agent: AsyncAgent) -> int:
     failure: Failure | None = None
     task = asyncio.current_task()
     assert task is not None
@@ -80,7 +90,8 @@ async def _run(shot: OneShot) -> int:
     catch_signals(stop)
     sink = _sink(shot)
     try:
-        await _converse(shot, sink, stop)
+        async with agent:
+            await _converse(shot, agent, sink, stop)
     except AgentError as error:
         failure = _failure(error)
     except asyncio.CancelledError:
@@ -113,32 +124,24 @@ def refuse(error: AgentError, output_format: OutputFormat) -> int:
     return make_sink(output_format, sys.stdout, sys.stderr).finish(_failure(error))
 
 
-async def _converse(shot: OneShot, sink: Sink, stop: Stop) -> None:
+async def _converse(shot: OneShot, agent: AsyncAgent, sink: Sink, stop: Stop) -> None:
     prompt = await _prompt(shot)
-    agent = AsyncAgent.layered(
-        shot.cwd, explicit=shot.config, bare=shot.bare, trust=shot.trust, origin=Origin(link="flag", person=False, default_mode="default")
-    )
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(agent.close)
-        agent.on_progress = _progress(sink)
-        options = dict(shot.options)
-        if shot.json_schema:
-            options["output_schema"] = read_schema(shot.json_schema)
-        if agent.services.undecided:
-            from agentcli.sdk.served import ask_default  # its own module: an ordinary run asks nobody
+    agent.on_progress = _progress(sink)
+    if agent.services.undecided:
+        from agentcli.sdk.served import ask_default  # its own module: an ordinary run asks nobody
 
-            await ask_default(agent.services, options)
-        session = opened_session(agent, shot.cwd, Wanted(**options))
-        stop.session = session
-        sink.look_up(price_in(session), limits_in(session))
-        session.listen(_feeding(sink, session))
-        for notice in prompt.notices:
-            session.start()
-            session.notice(notice)
-        if shot.input_format == "stream-json":
-            await _follow(shot, session)
-        else:
-            await session.drive(prompt.text)
+        await ask_default(agent.services, shot.options)
+    session = opened_session(agent, shot.cwd, Wanted(**shot.options))
+    stop.session = session
+    sink.look_up(price_in(session), limits_in(session))
+    session.listen(_feeding(sink, session))
+    for notice in prompt.notices:
+        session.start()
+        session.notice(notice)
+    if shot.input_format == "stream-json":
+        await _follow(shot, session)
+    else:
+        await session.drive(prompt.text)
 
 
 def opened_session(agent: AsyncAgent, cwd: Path, wanted: Wanted) -> AsyncSession:

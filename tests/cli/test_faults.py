@@ -135,6 +135,22 @@ def test_a_signal_while_a_command_runs_leaves_no_process(tmp_path: Path) -> None
     assert [block["is_error"] for block in tool_results] == [True]
 
 
+@pytest.mark.parametrize(("flag", "number", "code"), [("--config", signal.SIGTERM, 143), ("--json-schema", signal.SIGINT, 130)])
+def test_a_signal_ends_the_wait_for_a_file_that_is_a_pipe(tmp_path: Path, flag: str, number: signal.Signals, code: int) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    program = start(flag, str(pipe), "-p", "hi", "--output-format", "json", cwd=tmp_path)
+    writer = os.open(pipe, os.O_WRONLY)  # opens when the program reads
+    try:
+        program.send_signal(number)
+        out, err = program.communicate(timeout=10)
+    finally:
+        os.close(writer)
+    ran = Ran(program.returncode, out.decode(), err.decode())
+    assert (ran.code, ran.result["error"]["exit_code"]) == (code, code)
+    assert len(ran.err.splitlines()) == 1, ran.err
+
+
 def _alive(mark: str) -> bool:
     every = psutil.process_iter(["name", "cmdline"])
     return any(mark in " ".join(found.info["cmdline"] or []) and "sleep" in (found.info["name"] or "") for found in every)
