@@ -223,14 +223,8 @@ def decided(use: ModelUse) -> str:
 
 
 def _says_what_to_do(envelope: Envelope) -> bool:
-    """Denials end with the flag that would allow them and warnings with what helps: these are never cut short."""
-    match envelope.event:
-        case RunFinished():
-            return True
-        case Notice(level=level):
-            return level != "info"
-        case _:
-            return False
+    """Denials end with the flag that would allow them and notices with what helps: these are never cut short."""
+    return isinstance(envelope.event, RunFinished | Notice)
 
 
 def _in_its_row(envelope: Envelope) -> bool:

@@ -256,15 +256,15 @@ def test_other_turns_of_a_run_have_a_line_each() -> None:
 
 
 def test_lines_on_stderr_are_short_clean_and_single_also_in_a_file() -> None:
-    story = Story().tell(Notice(level="info", text="a\x1b]0;evil\x07\r\nb\u202ec"), Notice(level="info", text="x" * 500), ended("ok"))
-    assert run(story.envelopes)[1] == "a␛]0;evil␇ b‹U+202E›c\n" + "x" * 199 + "…\n"
+    story = Story().tell(Notice(level="info", text="a\x1b]0;evil\x07\r\nb\u202ec"), FellBack(left="x" * 500, model=SMALL, failure=DOWN))
+    assert run(story.tell(ended("ok")).envelopes)[1] == "a␛]0;evil␇ b‹U+202E›c\n" + "x" * 199 + "…\n"
 
 
 def test_what_says_what_to_do_is_never_cut_short() -> None:
     long = "see " + "y" * 400 + " end."
     assert run([], failure=Failure("x", long, 1))[1] == f"error: {long}\n"
-    story = Story().tell(Notice(level="warning", text=long), ended("x", denials=(long,)))
-    assert run(story.envelopes)[1] == f"warning: {long}\nnot permitted: {long}\n"
+    story = Story().tell(Notice(level="info", text=long), Notice(level="warning", text=long), ended("x", denials=(long,)))
+    assert run(story.envelopes)[1] == f"{long}\nwarning: {long}\nnot permitted: {long}\n"
 
 
 # --- a terminal as stdout ---
