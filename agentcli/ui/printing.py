@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from agentcli.protocol.errors import StorageError
 from agentcli.protocol.events import CallStarted, Envelope, Failure, Replied, TextDelta
+from agentcli.protocol.jsonline import json_line
 from agentcli.protocol.text import Cleaner, inert
 from agentcli.sdk.tally import MAIN, Ending, Tally
 from agentcli.ui.look import Look
@@ -189,7 +190,10 @@ class TextSink(Sink):
 
 
 def answer_of(tally: Tally, ending: Ending) -> str:
-    """What a script gets on standard output: a whole answer, or one that the model itself cut off; no words of a run that failed else."""
+    """What a script gets on standard output: a whole answer, or one that the model itself cut off; no words of a run that failed else. Where a
+    schema was asked for, the object alone: models like to put it in a fence."""
+    if ending.failure is None and tally.structured is not None:
+        return json_line(tally.structured).decode()
     if ending.failure is None or ending.failure.kind in ("answer_cut", "worker_failed", "storage"):
         return tally.text
     return ""

@@ -198,6 +198,12 @@ def test_an_answer_that_fits_the_schema_is_structured_output(place: Place) -> No
     assert (from_file.code, from_file.result["structured_output"], from_file.result["result"]) == (0, {"n": 3}, '{"n": 3}')
 
 
+def test_in_text_mode_and_in_the_last_message_the_object_stands_alone(place: Place) -> None:
+    place.script(said('```json\n{\n  "n": 3\n}\n```', repeat=True))
+    ran = place.run("-p", "count", "--json-schema", json.dumps(SCHEMA), "-o", "last.json")
+    assert (ran.code, ran.out, json.loads((place.folder / "last.json").read_text())) == (0, '{"n":3}\n', {"n": 3})
+
+
 def test_an_answer_that_never_fits_fails_the_run(place: Place) -> None:
     place.script(said('{"n": "three"}', repeat=True))
     ran = place.run("-p", "count", "--json-schema", json.dumps(SCHEMA), "--output-format", "json")
