@@ -21,7 +21,7 @@ from agentcli.protocol.events import (
     ToolStarted,
 )
 from agentcli.protocol.models import ModelUse
-from agentcli.protocol.text import clean
+from agentcli.protocol.text import clean, one_line
 from agentcli.sdk.tally import MAIN, AgentTally, Ending, Tally
 from agentcli.sdk.terminal import terminal
 from agentcli.ui.amounts import count, duration, megabytes, money, tokens
@@ -115,6 +115,7 @@ class Progress:
         self._before = before
         self._fetching = DownloadLine(err)
         self._crew: CrewLines | None = None
+        self._waiting = False
         self.price: Price = no_price
         """What tokens would have cost on a model; set by who has a catalogue."""
 
@@ -124,6 +125,7 @@ class Progress:
                 self._line(f"error: {envelope.event.text}")
             return
         if self._crew is None and isinstance(envelope.event, AgentSpawned):
+            self._waited()
             self._crew = self._new_crew()
         agent = self._tally.agent(envelope.agent_id)
         limit = None if _says_what_to_do(envelope) else LONGEST_LINE
@@ -131,6 +133,8 @@ class Progress:
             self._line(text, limit)
         if self._crew is not None:
             self._crew.feed(envelope)
+        elif isinstance(envelope.event, CallStarted):
+            self._wait(envelope.event.model)
 
     def end(self, ending: Ending) -> None:
         """The error, whole, and at `verbose` what it all came to."""
@@ -155,13 +159,28 @@ class Progress:
             self.free()
 
     def hold(self) -> None:
-        """Takes the workers' panel away, if there is one, until `free`: somebody else writes to the terminal."""
+        """Takes the workers' panel away, if there is one, until `free`: somebody else writes to the terminal. So does what was waited for."""
+        self._waited()
         if self._crew is not None:
             self._crew.hold()
 
     def free(self) -> None:
         if self._crew is not None:
             self._crew.free()
+
+    def _wait(self, model: ModelUse) -> None:
+        """Where a person watches, says whose first words are waited for, which may take a while, until something else is written."""
+        if self._verbosity != "normal" or self._panel_look() is None:
+            return
+        if self._before is not None:
+            self._before()
+        self._err.text(one_line(f"waiting for {model.resolved} …", self._err.size()[0] - 1))
+        self._waiting = True
+
+    def _waited(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._err.text("\r\x1b[K")
 
     def _new_crew(self) -> CrewLines:
         from agentcli.ui.crewlines import CrewLines
@@ -206,6 +225,7 @@ class Progress:
 
     def _put(self, lines: Sequence[str]) -> None:
         """Writes whole lines as they are, with nothing of a panel, an answer or a download before them on the same line."""
+        self._waited()
         if self._crew is not None:
             self._crew.hide()
         if self._before is not None:

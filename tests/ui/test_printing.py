@@ -317,6 +317,21 @@ def test_on_a_terminal_half_an_escape_sequence_does_not_reach_into_the_next_answ
         assert screen.read() == "a␛\n[2Kb␛[\n"
 
 
+def test_a_terminal_says_whose_first_words_are_waited_for_until_something_comes() -> None:
+    with terminal() as screen:
+        sink = make_sink("text", screen.stream, screen.stream, look="mono")
+        calls = Story().tell(
+            CallStarted(call=1, model=BIG), TextDelta(text="I read"), ToolStarted(call_id="c", name="read", title="a.py", arguments="{}")
+        )
+        shown = []
+        for envelope in calls.tell(CallStarted(call=2, model=SMALL)).envelopes:
+            sink.feed(envelope)
+            shown.append(screen.read())
+        assert shown == ["waiting for acme/big-1:high …", "\r\x1b[KI read", "\n· read a.py\n", "waiting for tiny/small-2 …"]
+        sink.finish(INTERRUPTED)
+        assert screen.read() == "\r\x1b[Kerror: interrupted.\n"
+
+
 def test_on_a_terminal_a_line_of_progress_begins_on_a_line_of_its_own() -> None:
     with terminal() as screen:
         sink = make_sink("text", screen.stream, screen.stream)
