@@ -209,14 +209,22 @@ def _judge(item: Item, review: Ended) -> None:
 
 
 async def _merge(orchestrator: Orchestrator, items: Sequence[Item]) -> None:
-    """Approved work into the parent's folder, in the order of the tasks; a conflict is listed, and its branch or patch stays."""
+    """Approved work into the parent's folder, in the order of the tasks; a conflict is listed, and its branch or patch stays.
+
+    What several workers share stays too where one of them was rejected: their work cannot be told apart any more.
+    """
+    saved_as = orchestrator.desk.saved_as
+    rejected = {saved_as(item.result) for item in items if item.result is not None and not item.approved} - {""}
     for item in items:
         if not item.approved or item.result is None:
+            continue
+        if (name := saved_as(item.result)) in rejected:
+            item.merge_note = f"not merged: {name} also holds work that was rejected; it is kept"
             continue
         try:
             item.merge_note = await orchestrator.desk.merge(item.result)
         except WorkspaceError as error:
-            item.merge_note = f"not merged: {error.line()} It is kept on {orchestrator.desk.saved_as(item.result)}."
+            item.merge_note = f"not merged: {error.line()} It is kept on {name}."
 
 
 def told(result: TeamResult, scratch: Path | None = None) -> str:

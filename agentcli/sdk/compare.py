@@ -49,9 +49,9 @@ async def compare(
     Whoever names a remote model beside a local one has agreed to it.
 
     Raises:
-        UsageError: fewer than two models. UnknownModel: nobody has one of them; nothing has run then.
+        UsageError: no prompt, or fewer than two models. UnknownModel: nobody has one of them; nothing has run then.
     """
-    _check(agent.services.catalogue, models)
+    _check(agent.services.catalogue, prompt, models)
     given = dict(options)
     allowed = [*given.pop("allowed_tools", ()), REMOTE_RULE]
     session = agent.session(cwd, {**given, "model": models[0], "save": False, "allowed_tools": allowed})
@@ -64,13 +64,15 @@ async def compare(
 
 async def compare_in(session: AsyncSession, prompt: str, models: Sequence[str]) -> list[Compared]:
     """The same in an open session, beside its conversation: its rules hold, and its person is asked. Raises as `compare`."""
-    _check(session.kit.catalogue, models)
+    _check(session.kit.catalogue, prompt, models)
     tasks = [Task("general", prompt, model=name, workspace="branch", label=name) for name in models]
     ended = await session.work(lambda: parallel(session.tree, session.tree.main, tasks))
     return [_compared(session, one) for one in ended]
 
 
-def _check(catalogue: Catalogue, models: Sequence[str]) -> None:
+def _check(catalogue: Catalogue, prompt: str, models: Sequence[str]) -> None:
+    if not prompt.strip():
+        raise UsageError("compare needs a prompt.", hint='For example: agentcli compare -m A -m B "…"')
     if len(models) < 2:
         raise UsageError("compare takes two models or more.", hint='For example: agentcli compare -m A -m B "…"')
     for name in models:

@@ -146,6 +146,21 @@ async def test_when_the_rounds_are_spent_the_rest_is_listed_as_rejected(reposito
     assert repository.git("show", "agentcli/worker-3:two.txt") == "3"
 
 
+async def test_a_shared_branch_that_holds_rejected_work_is_not_merged(repository: Repository, tmp_path: Path) -> None:
+    text = script(
+        tmp_path,
+        main_calls(("run_team", {**TEAM[1], "workspace": "share", "max_rounds": 1})),
+        *worker("first part", writes("one.txt", "one\n", "wrote one")),
+        *worker("second part", writes("two.txt", "2\n", "wrote two")),
+        verdicts("first part", (True, "")),
+        verdicts("second part", (False, "wrong")),
+    )
+    async with opened(text, repository.path) as (session, seen):
+        await session.send("Go.")
+    assert "branch: agentcli/worker-1\nnot merged: agentcli/worker-1 also holds work that was rejected; it is kept" in plain(seen)
+    assert (repository.status(), repository.git("show", "agentcli/worker-1:one.txt")) == ([], "one")
+
+
 async def test_a_second_attempt_on_a_branch_goes_on_from_the_first(repository: Repository, tmp_path: Path) -> None:
     """The reviewer wants a change of what the first attempt made, which is nowhere but on its branch."""
     text = script(

@@ -87,10 +87,11 @@ def test_a_model_that_fails_or_cannot_do_it_is_a_row_and_the_exit_code_is_1(repo
     ("words", "told"),
     [
         (["-m", "demo/a", "x"], "compare takes two models or more."),
+        (["-m", "demo/a", "-m", "demo/b", " "], "compare needs a prompt."),
         (["-m", "demo/a", "-m", "demo/zz", "x"], "unknown model 'demo/zz'; nearest: demo/a"),
     ],
 )
-def test_fewer_than_two_models_or_an_unknown_one_is_a_usage_error_and_nothing_runs(
+def test_fewer_than_two_models_an_unknown_one_or_no_prompt_is_a_usage_error_and_nothing_runs(
     repository: Repository, tmp_path: Path, words: list[str], told: str
 ) -> None:
     ran = compare(repository, config(tmp_path, change("a", "first\n")), *words)
