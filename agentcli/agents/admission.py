@@ -19,12 +19,14 @@ from agentcli.agents.override import (
 from agentcli.agents.spec import DELEGATION_TOOLS, SELF, WorkerSpec, clone_of, select_tools
 from agentcli.agents.tree import Node, Task
 from agentcli.engine.control import ActiveModel
+from agentcli.engine.gate import ALLOWED_BY
 from agentcli.protocol.commands import Answer
 from agentcli.protocol.errors import ModelRefused, UsageError
 from agentcli.protocol.events import ApprovalAnswered, ApprovalAsked
 from agentcli.protocol.models import ModelSpec, ModelUse
 from agentcli.protocol.tools import Access
 from agentcli.providers.registry import Resolved
+from agentcli.safety.files import allow_flag
 from agentcli.safety.rules import judge, parse_rule
 
 
@@ -148,6 +150,7 @@ def has_budget(spec: WorkerSpec, parent: Node) -> bool:
 async def agree(kit: Kit, parent: Node, consent: Consent) -> None:
     """Asks the person. Raises ModelRefused where there is none or the answer is no."""
     if kit.approvals is None:
+        parent.gate.denials.append(f"task {consent.worker} on {consent.model}: {consent.reason}{ALLOWED_BY}{allow_flag(consent.rule)}")
         raise consent.refusal()
     request_id, future = kit.approvals.open()
     parent.emit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,19 +35,19 @@ class Comparison(Struct, frozen=True):
 
 def run_comparison(asked: Comparison) -> int:
     """0 where every model answered, else 1 (or the code of what stopped it)."""
-    return asyncio.run(_run(asked))
+    # Before the loop runs: a config that is a pipe can keep one waiting, and only here a signal ends that.
+    agent = AsyncAgent.layered(asked.cwd, explicit=asked.config, origin=Origin(link="flag", default_mode="default"))
+    return asyncio.run(_run(asked, agent))
 
 
-async def _run(asked: Comparison) -> int:
+async def _run(asked: Comparison, agent: AsyncAgent) -> int:
     task = asyncio.current_task()
     assert task is not None
     stop = Stop(task)
     catch_signals(stop)
     sink = make_sink("text", None, sys.stderr)
     try:
-        async with contextlib.AsyncExitStack() as stack:
-            agent = AsyncAgent.layered(asked.cwd, explicit=asked.config, origin=Origin(link="flag", default_mode="default"))
-            stack.push_async_callback(agent.close)
+        async with agent:
             agent.on_progress = sink.download
             results = await compare(
                 agent, asked.cwd, asked.prompt, asked.models, asked.options, sink.feed, lambda session: setattr(stop, "session", session)

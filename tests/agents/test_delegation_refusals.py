@@ -12,7 +12,7 @@ from support.server import Server
 from support.ways import FEW_WAYS, WAYS, Way, agents
 
 from agentcli.protocol.errors import ModelRefused, UnknownModel
-from agentcli.protocol.events import AgentFinished, AgentSpawned, ApprovalAsked, Decision, Notice
+from agentcli.protocol.events import AgentFinished, AgentSpawned, ApprovalAsked, Decision, Notice, RunFinished
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,13 @@ async def test_a_rule_that_asks_about_a_worker_or_its_model_asks_once_a_call(ser
     asked, results = await ask_for_remote(service, tmp_path, "session", times=2, extra=f'permissions {{ ask = ["{rule}"] }}', beta="")
     assert [(one.title, one.rule) for one in asked] == [(title, "")] * 2
     assert [result.splitlines()[-1] for result in results] == ["did work", "did work"]
+
+
+async def test_where_nobody_can_be_asked_the_result_says_what_would_allow_it(service: Server, tmp_path: Path) -> None:
+    async with opened(config(service.url, "", REMOTE), tmp_path, **agents()) as (session, seen):
+        await delegate(session, service, TO_REMOTE)
+    (denial,) = seen.of(RunFinished)[-1].denials
+    assert denial.startswith("task scout on beta/qwen3:8b: ") and denial.endswith(" To allow it: --allowed-tools 'model(remote)'")
 
 
 async def test_a_rule_agrees_for_good(service: Server, tmp_path: Path) -> None:
