@@ -137,20 +137,26 @@ class Calls(Struct):
         if not passage.allowed:
             self._finish(item.call, _failed(self.place.redact(passage.reason)), began, denied=True)
             return
-        what = f"{item.call.name} {item.tool.title(item.args)}".rstrip()
-        outcome = await self.beside.run(item.call.id, what, self._outcome(item))
+        outcome = self._at_once(item)
+        if outcome is None:
+            what = f"{item.call.name} {item.tool.title(item.args)}".rstrip()
+            outcome = await self.beside.run(item.call.id, what, self._outcome(item))
         self._finish(item.call, outcome, began)
+
+    def _at_once(self, item: _Ready) -> ToolOutcome | None:
+        """As `_outcome`, where there is nothing to wait for: a task for it would cost more than many a call."""
+        try:
+            outcome = item.tool.at_once(item.args, self._context(item.call))
+        except Exception as error:  # noqa: BLE001 - see below
+            outcome = _failure(item.call, error)
+        return outcome and redacted(outcome, self.place.redact)
 
     async def _outcome(self, item: _Ready) -> ToolOutcome:
         """What came of a permitted call, without the keys that stood in it. Never raises for one that fails."""
         try:
             outcome = await item.tool.run(item.args, self._context(item.call))
-        except ToolError as error:
-            outcome = _failed(error.message)
-        except AgentError as error:
-            outcome = _failed(error.line())
         except Exception as error:  # noqa: BLE001 - a tool call is one of the three places: a bug in a tool must not end the run
-            outcome = _failed(f"{item.call.name} failed inside: {type(error).__name__}: {error}")
+            outcome = _failure(item.call, error)
         return redacted(outcome, self.place.redact)
 
     def _asked(self, item: _Ready) -> Asked:
@@ -270,6 +276,16 @@ def _redacted(value: object, redact: Callable[[str], str]) -> object:
             return msgspec.structs.replace(value, **{name: _redacted(getattr(value, name), redact) for name in value.__struct_fields__})
         case _:
             return value
+
+
+def _failure(call: ToolCall, error: Exception) -> ToolOutcome:
+    match error:
+        case ToolError():
+            return _failed(error.message)
+        case AgentError():
+            return _failed(error.line())
+        case _:
+            return _failed(f"{call.name} failed inside: {type(error).__name__}: {error}")
 
 
 def _failed(text: str) -> ToolOutcome:

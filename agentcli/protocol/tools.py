@@ -148,6 +148,10 @@ class Tool(ABC, Generic[Args]):
     async def run(self, args: Args, ctx: ToolContext) -> ToolOutcome:
         """Does it. Raises `ToolError` for an expected failure."""
 
+    def at_once(self, args: Args, ctx: ToolContext) -> ToolOutcome | None:
+        """What `run` would bring, where that is to be had without waiting for anything; None: it is not, and `run` is called. Raises as `run`."""
+        return None
+
     def title(self, args: Args) -> str:
         """One line for the person, without the tool's name: `src/main.py`, `git status`."""
         return ""
@@ -189,6 +193,9 @@ class Deferred(Tool[Any]):
 
     def title(self, args: Any) -> str:
         return self.real.title(args)
+
+    def at_once(self, args: Any, ctx: ToolContext) -> ToolOutcome | None:
+        return self.real.at_once(args, ctx)
 
     async def run(self, args: Any, ctx: ToolContext) -> ToolOutcome:
         return await self.real.run(args, ctx)

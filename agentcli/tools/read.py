@@ -46,9 +46,12 @@ class Read(Tool[ReadArgs]):
     def title(self, args: ReadArgs) -> str:
         return args.path if args.offset <= 1 else f"{args.path} from line {args.offset}"
 
-    async def run(self, args: ReadArgs, ctx: ToolContext) -> ToolOutcome:
+    def at_once(self, args: ReadArgs, ctx: ToolContext) -> ToolOutcome | None:
         path = files.located(ctx, args.path)
-        return _read(args, ctx, path) if files.at_hand(path) else await asyncio.to_thread(_read, args, ctx, path)
+        return _read(args, ctx, path) if files.at_hand(path) else None
+
+    async def run(self, args: ReadArgs, ctx: ToolContext) -> ToolOutcome:
+        return await asyncio.to_thread(_read, args, ctx, files.located(ctx, args.path))
 
 
 class _Page(Struct):

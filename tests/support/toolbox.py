@@ -29,7 +29,8 @@ def context(folder: Path, *, output_limit: int = 30_000, memory: ToolMemory | No
 
 def call(tool: Tool[Any], ctx: ToolContext, /, **arguments: object) -> ToolOutcome:
     """The outcome of one call."""
-    return asyncio.run(tool.run(tool.args.model_validate(arguments), ctx))
+    args = tool.args.model_validate(arguments)
+    return tool.at_once(args, ctx) or asyncio.run(tool.run(args, ctx))
 
 
 def text_of(outcome: ToolOutcome) -> str:
