@@ -172,6 +172,7 @@ class Progress:
         """Where a person watches, says whose first words are waited for, which may take a while, until something else is written."""
         if self._verbosity != "normal" or self._panel_look() is None:
             return
+        self._waited()
         if self._before is not None:
             self._before()
         self._err.text(one_line(f"waiting for {model.resolved} …", self._err.size()[0] - 1))

@@ -324,10 +324,11 @@ def test_a_terminal_says_whose_first_words_are_waited_for_until_something_comes(
             CallStarted(call=1, model=BIG), TextDelta(text="I read"), ToolStarted(call_id="c", name="read", title="a.py", arguments="{}")
         )
         shown = []
-        for envelope in calls.tell(CallStarted(call=2, model=SMALL)).envelopes:
+        for envelope in calls.tell(CallStarted(call=2, model=BIG), CallStarted(call=3, model=SMALL)).envelopes:
             sink.feed(envelope)
             shown.append(screen.read())
-        assert shown == ["waiting for acme/big-1:high …", "\r\x1b[KI read", "\n· read a.py\n", "waiting for tiny/small-2 …"]
+        waiting = ["waiting for acme/big-1:high …", "\r\x1b[Kwaiting for tiny/small-2 …"]
+        assert shown == [waiting[0], "\r\x1b[KI read", "\n· read a.py\n", *waiting]
         sink.finish(INTERRUPTED)
         assert screen.read() == "\r\x1b[Kerror: interrupted.\n"
 
