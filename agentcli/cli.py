@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 COMMANDS = ("models", "agents", "sessions", "config", "local", "compare", "doctor")
 """First words that are no prompt. A prompt of just one of these needs -p."""
+BEFORE = ("--config", "-C", "--cwd")
+"""Flags, each with a value, that may stand before a command too."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # What is imported stays: looking through it again and again for garbage would take a fifth of the start.
     gc.set_threshold(100_000, 50, 1000)
-    _leave(_guarded(words))
+    _leave(_guarded(_command_first(words)))
 
 
 def _leave(code: int) -> None:
@@ -84,6 +86,18 @@ class _Ended(BaseException):
 
 def _end(*_: object) -> None:
     raise _Ended
+
+
+def _command_first(words: list[str]) -> list[str]:
+    """`--config FILE agents` as `agents --config FILE`."""
+    at = 0
+    while at < len(words) and words[at].partition("=")[0] in BEFORE:
+        at += 1 if "=" in words[at] else 2
+    if not at or at >= len(words) or words[at] not in COMMANDS:
+        return words
+    rest = words[at:]
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], *words[:at], *rest[end:]]
 
 
 def _dispatch(words: list[str]) -> int:

@@ -179,6 +179,13 @@ def test_a_table_on_a_terminal_keeps_to_its_lines(place: Place) -> None:
     assert any("agent.hcl:" in line and str(place.folder) not in line for line in lines)
 
 
+@pytest.mark.parametrize(("command", "rest"), [(("agents", "--json"), ()), (("config", "check"), ()), (("models",), ("--", "m1"))])
+def test_the_config_and_the_folder_may_be_named_before_a_command(place: Place, command: tuple[str, ...], rest: tuple[str, ...]) -> None:
+    flags = ("--config", str(place.scripted), f"--cwd={place.folder}")
+    before, after = listed(place, *flags, *command, *rest), listed(place, *command, *flags, *rest)
+    assert (before.code, before.out) == (0, after.out)
+
+
 def test_a_word_that_is_a_command_is_a_prompt_after_p(place: Place) -> None:
     place.script(said("Hello."))
     ran = place.run("-p", "models")
