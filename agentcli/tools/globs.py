@@ -162,8 +162,10 @@ def _name_regex(name: str) -> str:
 
 
 def _class_regex(found: re.Match[str]) -> str:
-    literal = re.escape(found[0])
-    either = f"(?:(?!/)[{'^' if found[1] else ''}{re.escape(found[2]).replace(chr(92) + '-', '-')}]|{literal})"
+    literal, listed = re.escape(found[0]), re.escape(found[2]).replace("\\-", "-")
+    # Two hyphens together may come to mean something else to `re`: one that begins or ends a range is written as a character.
+    first, rest = ("\\-", listed[1:]) if listed.startswith("-") else ("", listed)
+    either = f"(?:(?!/)[{'^' if found[1] else ''}{first}{rest.replace('--', '-' + chr(92) + '-')}]|{literal})"
     try:
         re.compile(either)
     except re.error:

@@ -24,6 +24,8 @@ from agentcli.tools.globs import below, filtering, parsed, split
         ("*.{ts,tsx}", ["a.ts", "a.tsx"], ["a.tsxx", "a.t"]),
         ("{src,test}/{a,b{1,2}}.c", ["src/a.c", "test/b2.c"], ["src/b.c", "src/{a,b}.c"]),
         ("{a.py,sub/b.py}", ["a.py", "sub/b.py"], ["b.py"]),
+        ("[+--]", [",", "-"], [".", "a"]),
+        ("[--a]", ["-", "A", "a"], [",", "b"]),
         ("[a-c].txt", ["a.txt", "c.txt", "[a-c].txt"], ["d.txt", "-.txt"]),
         ("[!a].txt", ["b.txt", "[!a].txt"], ["a.txt", "/.txt"]),
         ("app/[slug]/page.tsx", ["app/[slug]/page.tsx", "app/s/page.tsx"], ["app/x/page.tsx"]),
